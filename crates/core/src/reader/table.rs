@@ -1,0 +1,150 @@
+//! CSV: one conversation per row, in a text column. Rows are parsed one at a
+//! time; a row that is damaged is an error of its own.
+
+use std::borrow::Cow;
+use std::io::Cursor;
+
+use csv::{ByteRecord, Reader, ReaderBuilder};
+
+use super::error::{Fault, shown_name, shown_names};
+use super::json::ID_KEYS;
+use super::{Reading, encoding, json, transcript};
+
+/// Names under which the text is looked for, best first.
+const TEXT_COLUMNS: [&str; 6] = ["text", "Text", "content", "prompt", "conversation", "transcript"];
+/// What separates cells; spreadsheets in French and others write semicolons.
+const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
+
+/// The rows of a table.
+pub(super) struct Table<'a> {
+    reader: Reader<Cursor<Cow<'a, [u8]>>>,
+    text_column: usize,
+    text_name: String,
+    id_column: Option<usize>,
+    columns: usize,
+    over: bool,
+}
+
+impl<'a> Table<'a> {
+    /// Reads the header. Fails if it has no text column.
+    pub(super) fn new(bytes: Cow<'a, [u8]>, text_column: Option<&str>) -> Result<Self, Fault> {
+        let (delimiter, header) = header(&bytes, text_column);
+        let place = text_place(&header, text_column).ok_or_else(|| {
+            let expected = match text_column {
+                Some(name) => format!("a column {}", shown_name(name, '`')),
+                None => format!("a column named {}", shown_names(TEXT_COLUMNS)),
+            };
+            let found = shown_names(header.iter().map(String::as_str));
+            Fault::new("header", format!("columns: {found}"), expected)
+        })?;
+        let id_column = ID_KEYS
+            .iter()
+            .find_map(|key| header.iter().position(|name| name == key))
+            .filter(|&column| column != place);
+        let mut reader = reader(Cursor::new(bytes), delimiter);
+        // Steps over the header; it was readable a moment ago.
+        let _ = reader.read_byte_record(&mut ByteRecord::new());
+        Ok(Self {
+            reader,
+            text_column: place,
+            text_name: header[place].clone(),
+            id_column,
+            columns: header.len(),
+            over: false,
+        })
+    }
+
+    /// The next row and the line on which it starts.
+    pub(super) fn next_row(&mut self) -> Option<(usize, Result<Reading, Fault>)> {
+        if self.over {
+            return None;
+        }
+        let line = self.line();
+        let mut record = ByteRecord::new();
+        match self.reader.read_byte_record(&mut record) {
+            Ok(false) => None,
+            Ok(true) => Some((line, self.reading(&record))),
+            // Reading from memory does not fail; if it ever did, going on
+            // might not end.
+            Err(_) => {
+                self.over = true;
+                Some((line, Err(Fault::new("", "unreadable cells", "CSV"))))
+            }
+        }
+    }
+
+    /// The line of the next record. The parser may stand before line ends that
+    /// it has yet to step over, which belong to lines above.
+    fn line(&self) -> usize {
+        let position = self.reader.position();
+        let bytes = self.reader.get_ref().get_ref();
+        let rest = bytes.get(position.byte() as usize..).unwrap_or_default();
+        let skipped = rest.iter().take_while(|b| matches!(b, b'\r' | b'\n'));
+        position.line() as usize + skipped.filter(|&&b| b == b'\n').count()
+    }
+
+    fn reading(&self, record: &ByteRecord) -> Result<Reading, Fault> {
+        if record.len() != self.columns {
+            let found = format!("cells: {}", record.len());
+            let expected = format!("{}, one per column of the header", self.columns);
+            return Err(Fault::new(self.text_name.clone(), found, expected));
+        }
+        let cell = |column| encoding::text(record.get(column).unwrap_or_default());
+        let mut reading = cell_reading(&cell(self.text_column));
+        let id = self.id_column.map(cell).filter(|id| !id.is_empty());
+        if let Some(id) = id {
+            reading.conversation.id = Some(id.into_owned());
+        }
+        Ok(reading)
+    }
+}
+
+/// A cell holds a transcript, or a conversation as JSON. What looks like JSON
+/// and is no conversation is somebody's text.
+fn cell_reading(cell: &str) -> Reading {
+    if cell.trim_start().starts_with(['{', '['])
+        && let Ok(value) = serde_json::from_str(cell)
+        && let Ok(reading) = json::conversation(value)
+    {
+        return reading;
+    }
+    let mut reading = Reading::default();
+    reading.conversation.turns = transcript::turns(cell);
+    reading
+}
+
+/// Whether the bytes start with a header that has a text column.
+pub(super) fn is_table(bytes: &[u8]) -> bool {
+    let (_, header) = header(bytes, None);
+    let is_name = |name: &String| name.trim() == name && name.chars().count() <= 64;
+    text_place(&header, None).is_some() && header.iter().all(is_name)
+}
+
+/// The delimiter with which a text column is found, and the column names; with
+/// commas where none is found.
+fn header(bytes: &[u8], text_column: Option<&str>) -> (u8, Vec<String>) {
+    let with = |delimiter| (delimiter, column_names(bytes, delimiter));
+    DELIMITERS
+        .into_iter()
+        .map(with)
+        .find(|(_, names)| text_place(names, text_column).is_some())
+        .unwrap_or_else(|| with(DELIMITERS[0]))
+}
+
+fn column_names(bytes: &[u8], delimiter: u8) -> Vec<String> {
+    let mut record = ByteRecord::new();
+    let _ = reader(bytes, delimiter).read_byte_record(&mut record);
+    record.iter().map(|name| encoding::text(name).into_owned()).collect()
+}
+
+fn reader<R: std::io::Read>(source: R, delimiter: u8) -> Reader<R> {
+    ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(source)
+}
+
+fn text_place(header: &[String], text_column: Option<&str>) -> Option<usize> {
+    let place = |wanted: &str| header.iter().position(|name| name == wanted);
+    match text_column {
+        Some(name) => place(name),
+        None => TEXT_COLUMNS.iter().find_map(|name| place(name)),
+    }
+}

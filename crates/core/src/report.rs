@@ -1,0 +1,158 @@
+//! The answer about one conversation in the shape of the wire: what
+//! `mindrail score` writes per line and `mindrail check --json` prints. The
+//! shape is a contract, `schemas/score.schema.json`.
+
+use serde::Serialize;
+
+use crate::assessment::{NotEvaluated, NotEvaluatedReason, TurnScores};
+use crate::assessor::{Assessor, ModelIdentity, StateError};
+use crate::conversation::{Conversation, Role};
+use crate::guard::{Guard, GuardedTurn};
+use crate::probability::Probability;
+use crate::taxonomy::{CrisisLabel, Harm, ReplyClass, Scores, Severity, Signal};
+use crate::verdict::{Explanation, ReplyAction, UserAction};
+
+/// Everything that is said of one conversation.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// The caller's id, if there was one.
+    pub id: Option<String>,
+    /// Always `ok`; rows that could not be read say `error`.
+    pub status: &'static str,
+    /// Conversation risk; absent where no user turn was scored.
+    pub risk: Option<Probability>,
+    /// Whether it reaches the bundle's threshold; absent with it.
+    pub high_risk: Option<bool>,
+    /// The nine signals; absent where no user turn was scored.
+    pub signals: Option<Scores<Signal>>,
+    /// All turns in order.
+    pub turns: Vec<TurnReport>,
+    /// What should happen with regard to the person.
+    pub verdict: Decision<UserAction>,
+    /// What was not looked at.
+    pub not_evaluated: Vec<NotEvaluated>,
+    /// Which model scored.
+    pub model: ModelIdentity,
+}
+
+/// An action with its reasons.
+#[derive(Debug, Clone, Serialize)]
+pub struct Decision<A> {
+    /// The action.
+    pub action: A,
+    /// Why, the gravest reason first.
+    pub reasons: Vec<Explanation<A>>,
+}
+
+/// One turn.
+#[derive(Debug, Clone, Serialize)]
+pub struct TurnReport {
+    /// Its place, from 0.
+    pub index: usize,
+    /// Who spoke.
+    pub role: Role,
+    /// Its scores; absent where it was not scored.
+    #[serde(flatten)]
+    pub scores: Option<TurnReportScores>,
+}
+
+/// A turn's scores, by who spoke.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum TurnReportScores {
+    /// A user turn.
+    User {
+        /// Risk at this turn.
+        risk: Probability,
+        /// The nine signals at this turn.
+        signals: Scores<Signal>,
+        /// The sixteen onset labels.
+        crisis: Scores<CrisisLabel>,
+        /// What begins here.
+        onsets: Vec<CrisisLabel>,
+    },
+    /// An assistant turn.
+    Assistant {
+        /// Its class.
+        reply: ReplyReport,
+        /// Its harms.
+        harm: HarmReport,
+        /// What should happen to it.
+        verdict: Decision<ReplyAction>,
+    },
+}
+
+/// A reply's class.
+#[derive(Debug, Clone, Serialize)]
+pub struct ReplyReport {
+    /// The most probable class.
+    pub class: ReplyClass,
+    /// All eight.
+    pub probabilities: Scores<ReplyClass>,
+}
+
+/// A reply's harms.
+#[derive(Debug, Clone, Serialize)]
+pub struct HarmReport {
+    /// All nineteen.
+    pub probabilities: Scores<Harm>,
+    /// The most probable severity.
+    pub severity: Severity,
+}
+
+/// Assesses a whole conversation. `partial_turns` are turns that hold more than
+/// text, as the reader gives them.
+///
+/// # Errors
+/// [`StateError`], which a fresh state never gives.
+pub fn report<A: Assessor>(
+    guard: &Guard<'_, A>,
+    conversation: &Conversation,
+    partial_turns: &[usize],
+) -> Result<Report, StateError> {
+    let mut state = guard.start();
+    let mut turns = Vec::with_capacity(conversation.turns.len());
+    let mut not_evaluated = Vec::new();
+    for (index, turn) in conversation.turns.iter().enumerate() {
+        let unread = partial_turns.contains(&index).then_some(NotEvaluatedReason::NonTextPart);
+        let guarded = guard.push(&mut state, turn, unread)?;
+        not_evaluated.extend(guarded.assessment.not_evaluated.iter().cloned());
+        turns.push(turn_report(guarded));
+    }
+    let verdict = guard.verdict(&state);
+    for entry in verdict.not_evaluated {
+        if !not_evaluated.contains(&entry) {
+            not_evaluated.push(entry);
+        }
+    }
+    Ok(Report {
+        id: conversation.id.clone(),
+        status: "ok",
+        risk: state.conversation().map(|scores| scores.risk),
+        high_risk: state.conversation().map(|_| guard.is_high_risk(&state)),
+        signals: state.conversation().map(|scores| scores.signals.clone()),
+        turns,
+        verdict: Decision { action: verdict.action, reasons: verdict.reasons },
+        not_evaluated,
+        model: guard.assessor.model().clone(),
+    })
+}
+
+fn turn_report(guarded: GuardedTurn) -> TurnReport {
+    let GuardedTurn { assessment, onsets, reply } = guarded;
+    let scores = match (assessment.scores, reply) {
+        (TurnScores::User(scores), _) => Some(TurnReportScores::User {
+            risk: scores.risk,
+            signals: scores.signals,
+            crisis: scores.crisis,
+            onsets: onsets.iter().map(|onset| onset.label).collect(),
+        }),
+        (TurnScores::Assistant(scores), Some(verdict)) => Some(TurnReportScores::Assistant {
+            reply: ReplyReport { class: scores.classes.top().0, probabilities: scores.classes },
+            harm: HarmReport { probabilities: scores.harms, severity: scores.severity.top().0 },
+            verdict: Decision { action: verdict.action, reasons: verdict.reasons },
+        }),
+        (TurnScores::Assistant(_), None) | (TurnScores::None, _) => None,
+    };
+    TurnReport { index: assessment.index, role: assessment.role, scores }
+}

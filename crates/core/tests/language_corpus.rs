@@ -1,0 +1,61 @@
+//! How often the language of a corpus conversation is recognised. The figures
+//! in the documentation of `mindrail_core::language` come from here.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::path::{Path, PathBuf};
+
+use mindrail_core::language::{LanguageCounts, is_supported_script};
+use serde_json::Value;
+
+fn conversations(name_starts_with: &str) -> Vec<Value> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpus");
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let wanted = |path: &&PathBuf| {
+        let name = path.file_name().unwrap().to_string_lossy();
+        name.starts_with(name_starts_with) && name.ends_with(".jsonl")
+    };
+    let texts = files.iter().filter(wanted).map(|p| std::fs::read_to_string(p).unwrap());
+    texts
+        .flat_map(|text| text.lines().map(|l| serde_json::from_str(l).unwrap()).collect::<Vec<_>>())
+        .collect()
+}
+
+fn user_turns(conversation: &Value) -> Vec<&str> {
+    let turns = conversation["turns"].as_array().unwrap().iter();
+    let user = turns.filter(|turn| turn["role"] == "user");
+    user.map(|turn| turn["text"].as_str().unwrap()).collect()
+}
+
+/// Share of conversations that are recognised after their first `turns` user turns.
+fn accuracy(conversations: &[Value], turns: usize) -> f64 {
+    let right = conversations.iter().filter(|conversation| {
+        let mut counts = LanguageCounts::default();
+        for text in user_turns(conversation).into_iter().take(turns) {
+            counts.read(text);
+        }
+        conversation["language"] == counts.language().wire()
+    });
+    right.count() as f64 / conversations.len() as f64
+}
+
+#[test]
+fn the_language_of_nearly_every_corpus_conversation_is_recognised() {
+    for (files, rows, after_one, after_all) in [("train_", 480, 0.95, 0.99), ("dev_", 56, 0.9, 0.98)] {
+        let conversations = conversations(files);
+        assert_eq!(conversations.len(), rows);
+        let first = accuracy(&conversations, 1);
+        assert!(first >= after_one, "{files}: {first} after one user turn");
+        let all = accuracy(&conversations, usize::MAX);
+        assert!(all >= after_all, "{files}: {all} after all user turns");
+    }
+}
+
+#[test]
+fn every_corpus_turn_is_in_a_supported_script() {
+    for conversation in conversations("train_").iter().chain(&conversations("dev_")) {
+        assert!(user_turns(conversation).into_iter().all(is_supported_script));
+    }
+}

@@ -1,0 +1,105 @@
+//! Speed of the model on this machine: the encoder alone, and a new turn at
+//! the end of conversations of several lengths. Medians over [`RUNS`] runs after
+//! [`WARM_UP`]; the peers are measured by `scripts/bench_peers.py` in one run
+//! with this.
+
+use std::time::Instant;
+
+use mindrail_core::assessor::Assessor as _;
+use mindrail_core::conversation::{Role, Turn};
+use serde::Serialize;
+
+use crate::assessor::EmbeddedAssessor;
+use crate::bundle::{Bundle, BundleError, InF32};
+use crate::encoder::Encoder;
+
+/// Unmeasured runs before the measured ones.
+pub const WARM_UP: usize = 5;
+/// Measured runs.
+pub const RUNS: usize = 30;
+
+/// A median time.
+#[derive(Debug, Clone, Serialize)]
+pub struct Timing {
+    /// `encoder` or `new_turn`.
+    pub what: &'static str,
+    /// `f32` or `int8`.
+    pub precision: &'static str,
+    /// Threads.
+    pub threads: usize,
+    /// Texts at once.
+    pub batch: usize,
+    /// Tokens per text, or turns before the new one.
+    pub length: usize,
+    /// Median in milliseconds.
+    pub median_ms: f64,
+}
+
+/// Measures everything.
+///
+/// # Errors
+/// [`BundleError`] when the bundle cannot be used.
+pub fn run(bundle: &Bundle, threads: usize) -> Result<Vec<Timing>, BundleError> {
+    let float = InF32(bundle);
+    let mut timings = Vec::new();
+    let encoders = [
+        ("f32", Encoder::new(&bundle.manifest.architecture, &float)),
+        ("int8", Encoder::new(&bundle.manifest.architecture, bundle)),
+    ];
+    for (precision, encoder) in &encoders {
+        for batch in [1, 16] {
+            for length in [32, 128, 256] {
+                let median_ms = encoder_time(encoder, (batch, length), threads);
+                timings.push(Timing { what: "encoder", precision, threads, batch, length, median_ms });
+            }
+        }
+    }
+    let assessors =
+        [("f32", EmbeddedAssessor::with_tensors(bundle, &float)?), ("int8", EmbeddedAssessor::new(bundle)?)];
+    for (precision, assessor) in &assessors {
+        for length in [2, 20, 200] {
+            let median_ms = turn_time(assessor, length);
+            timings.push(Timing { what: "new_turn", precision, threads: 1, batch: 1, length, median_ms });
+        }
+    }
+    Ok(timings)
+}
+
+fn encoder_time(encoder: &Encoder, (batch, length): (usize, usize), threads: usize) -> f64 {
+    let text: Vec<u32> = (0..length as u32).map(|i| 2000 + i * 37 % 20_000).collect();
+    let texts = vec![text.as_slice(); batch];
+    median(|| {
+        let vectors = encoder.encode_parallel(&texts, threads);
+        assert_eq!(vectors.len(), batch * encoder.width(), "one vector per text");
+    })
+}
+
+/// A turn of 30 words after `length` others, tokenizer and all.
+fn turn_time(assessor: &EmbeddedAssessor, length: usize) -> f64 {
+    const WORDS: &str = "so today was long again and i keep thinking about what my sister said on the phone because \
+                         she always knows when something is off and then i never really answer";
+    let turn = |role| Turn { role, text: WORDS.to_owned() };
+    let mut state = assessor.start();
+    for i in 0..length {
+        let role = if i % 2 == 0 { Role::User } else { Role::Assistant };
+        // A fresh state is never refused.
+        let _ = assessor.push(&mut state, &turn(role));
+    }
+    median(|| {
+        let mut state = state.clone();
+        let _ = assessor.push(&mut state, &turn(Role::User));
+    })
+}
+
+fn median(mut run: impl FnMut()) -> f64 {
+    let mut times: Vec<f64> = (0..WARM_UP + RUNS)
+        .map(|_| {
+            let start = Instant::now();
+            run();
+            start.elapsed().as_secs_f64() * 1e3
+        })
+        .skip(WARM_UP)
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times[RUNS / 2]
+}

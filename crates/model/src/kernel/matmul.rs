@@ -1,0 +1,92 @@
+//! Matrix products for training, by the `gemm` crate behind a safe interface.
+//! Serving does not come here: it uses packed weights ([`super::LinearF32`]).
+
+use gemm::Parallelism;
+
+/// A row-major matrix, or its transpose, that borrows its numbers.
+#[derive(Clone, Copy)]
+pub(crate) struct Matrix<'a> {
+    values: &'a [f32],
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// `values` as `rows` rows of `columns` numbers.
+    pub(crate) fn new(values: &'a [f32], rows: usize, columns: usize) -> Self {
+        assert!(
+            values.len() >= rows * columns,
+            "a {rows} x {columns} matrix needs more than {} numbers",
+            values.len()
+        );
+        Self { values, rows, columns, row_stride: columns, column_stride: 1 }
+    }
+
+    /// The same numbers with rows and columns exchanged.
+    pub(crate) fn transposed(self) -> Self {
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..self
+        }
+    }
+}
+
+/// `out += a b`; `out` is row-major, `a.rows` by `b.columns`.
+pub(crate) fn matmul(out: &mut [f32], a: Matrix<'_>, b: Matrix<'_>) {
+    assert_eq!(a.columns, b.rows, "inner sizes of a product differ");
+    assert!(out.len() >= a.rows * b.columns, "the target of a product is too small");
+    let (m, n, k) = (a.rows, b.columns, a.columns);
+    if m * n == 0 {
+        return;
+    }
+    let parallelism = if m * n * k > 1 << 20 { Parallelism::Rayon(0) } else { Parallelism::None };
+    // SAFETY: the asserts of `Matrix::new` and above hold every index of the
+    // three operands inside its slice, and `out` is borrowed exclusively.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            out.as_mut_ptr(),
+            1,
+            n as isize,
+            true,
+            a.values.as_ptr(),
+            a.column_stride as isize,
+            a.row_stride as isize,
+            b.values.as_ptr(),
+            b.column_stride as isize,
+            b.row_stride as isize,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_product_with_transposes_agrees_with_the_definition() {
+        let a: Vec<f32> = (0..6).map(|x| x as f32).collect(); // 2 x 3
+        let b: Vec<f32> = (0..12).map(|x| x as f32 * 0.5).collect(); // 4 x 3, used transposed
+        let mut out = vec![1.0; 8];
+        matmul(&mut out, Matrix::new(&a, 2, 3), Matrix::new(&b, 4, 3).transposed());
+        for i in 0..2 {
+            for j in 0..4 {
+                let expected: f32 = 1.0 + (0..3).map(|k| a[i * 3 + k] * b[j * 3 + k]).sum::<f32>();
+                assert!((out[i * 4 + j] - expected).abs() < 1e-5);
+            }
+        }
+    }
+}

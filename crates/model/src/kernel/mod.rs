@@ -1,0 +1,23 @@
+//! The numeric kernels, and the only `unsafe` code of the project.
+//!
+//! Every kernel has a plain form in safe Rust that is its definition; forms
+//! for particular processors are tested against it. `unsafe` stands here for
+//! two reasons only: calling code compiled for instructions that
+//! [`InstructionSet::detect`] has found, and handing checked slices to the
+//! `gemm` crate.
+#![allow(unsafe_code)]
+
+mod attention;
+mod elementwise;
+mod instruction_set;
+mod linear;
+mod matmul;
+
+pub use instruction_set::InstructionSet;
+pub use linear::{LinearF32, LinearI8, QuantizedRows, quantize_weights};
+
+pub(crate) use attention::{AttentionShape, attend, attend_backward};
+pub(crate) use elementwise::{
+    add_scaled, affine, dot, gelu, gelu_backward, layer_norm, sigmoid, softmax, sum, tanh,
+};
+pub(crate) use matmul::{Matrix, matmul};

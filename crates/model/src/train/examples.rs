@@ -1,0 +1,342 @@
+//! Training data: conversations with whatever labels their source has, as
+//! tokens and features.
+
+use std::path::{Path, PathBuf};
+
+use mindrail_core::conversation::Role;
+use mindrail_core::language::{Language, LanguageCounts};
+use mindrail_core::reader::{self, Format, ReadOptions};
+use mindrail_core::taxonomy::{CrisisLabel, Harm, ReplyClass, Severity, Signal, Stage, Taxonomy, Tense};
+use serde::{Deserialize, Serialize};
+
+use crate::tokenizer::Tokenizer;
+
+/// The kinds of files that can be trained on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceKind {
+    /// JSONL in the corpus format: turn-level labels of all taxonomies.
+    Corpus,
+    /// CSV with `text`, `label` and a `signals` object: labels of the whole
+    /// conversation only.
+    ConversationCsv,
+}
+
+/// One training source. Each source is one author's or one generator's voice,
+/// so a split by source is a split by author.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// The file.
+    pub path: PathBuf,
+    /// Its format.
+    pub kind: SourceKind,
+    /// Its licence, for the model card.
+    pub licence: String,
+    /// The cross-fitting fold that holds this source out.
+    pub fold: usize,
+    /// Weight of the source's losses in the deep part; 1 for the corpus.
+    pub weight: f32,
+    /// Weight of its rows in the wide part; 1 for the corpus.
+    pub wide_weight: f32,
+    /// At most this many rows in each epoch, drawn anew; all if absent.
+    #[serde(default)]
+    pub rows_per_epoch: Option<usize>,
+    /// At most this many user turns of a row in each epoch, drawn anew; all if
+    /// absent.
+    #[serde(default)]
+    pub turns_per_row: Option<usize>,
+}
+
+/// A conversation with its labels.
+#[derive(Debug, Clone)]
+pub struct Example {
+    /// Source file and row.
+    pub id: String,
+    /// Index of its source.
+    pub source: usize,
+    /// Language of the user turns.
+    pub language: Language,
+    /// The turns up to and including the last user turn.
+    pub turns: Vec<LabelledTurn>,
+    /// The nine signals of the conversation, 0 or 1.
+    pub signals: Option<Vec<f32>>,
+    /// Whether a human should step in now.
+    pub high_risk: Option<bool>,
+    /// Replies to be judged, each after a user turn.
+    pub replies: Vec<LabelledReply>,
+}
+
+/// A turn with its labels.
+#[derive(Debug, Clone)]
+pub struct LabelledTurn {
+    /// Who speaks.
+    pub role: Role,
+    /// What a model may see of the text.
+    pub text: String,
+    /// The first segment's tokens.
+    pub tokens: Vec<u32>,
+    /// Crisis labels that begin here; `None` where the source has none.
+    pub crisis: Option<Vec<CrisisLabel>>,
+}
+
+/// A reply with its labels.
+#[derive(Debug, Clone)]
+pub struct LabelledReply {
+    /// Index of the user turn that it answers.
+    pub after: usize,
+    /// What a model may see of the text.
+    pub text: String,
+    /// The first segment's tokens.
+    pub tokens: Vec<u32>,
+    /// Its class.
+    pub class: ReplyClass,
+    /// Harms and severity, where labelled.
+    pub harm: Option<(Vec<Harm>, Severity)>,
+}
+
+/// A file that cannot be trained on.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// The file cannot be read.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A row is not in the source's format.
+    #[error("{path}:{line}: {reason}")]
+    Row {
+        /// The file.
+        path: PathBuf,
+        /// The line on which the row starts, from 1.
+        line: usize,
+        /// What is wrong with it; never its text.
+        reason: String,
+    },
+}
+
+impl Example {
+    /// Indices of the user turns.
+    pub fn user_turns(&self) -> Vec<usize> {
+        (0..self.turns.len()).filter(|&i| self.turns[i].role == Role::User).collect()
+    }
+
+    /// Whether a human should step in at each turn, for sources with crisis
+    /// labels: from the first ongoing Confirm on in a high-risk conversation;
+    /// not before its first label, and never in a low-risk one. `None` between.
+    pub fn turn_risks(&self) -> Vec<Option<bool>> {
+        let begins = |wanted: &dyn Fn(CrisisLabel) -> bool| {
+            self.turns.iter().position(|t| t.crisis.iter().flatten().any(|&label| wanted(label)))
+        };
+        let first_sign = begins(&|_| true);
+        let confirmed = begins(&|l| l.tense() == Tense::Ongoing && l.stage() != Stage::Alert);
+        (0..self.turns.len())
+            .map(|turn| match self.high_risk {
+                Some(false) => Some(false),
+                Some(true) if confirmed.is_some_and(|from| turn >= from) => Some(true),
+                Some(true) if first_sign.is_some_and(|from| turn < from) => Some(false),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+/// Reads one source.
+///
+/// # Errors
+/// [`DataError`] names the file and, for a bad row, its line.
+pub fn load(source: &Source, index: usize, tokenizer: &Tokenizer) -> Result<Vec<Example>, DataError> {
+    let bytes =
+        std::fs::read(&source.path).map_err(|e| DataError::Io { path: source.path.clone(), source: e })?;
+    let builder = Builder { path: &source.path, index, tokenizer };
+    match source.kind {
+        SourceKind::Corpus => builder.corpus(&bytes),
+        SourceKind::ConversationCsv => builder.conversation_csv(&bytes),
+    }
+}
+
+struct Builder<'a> {
+    path: &'a Path,
+    index: usize,
+    tokenizer: &'a Tokenizer,
+}
+
+#[derive(Deserialize)]
+struct CorpusRow {
+    id: String,
+    turns: Vec<CorpusTurn>,
+    signals: std::collections::BTreeMap<Signal, u8>,
+    high_risk: u8,
+    replies: Vec<CorpusReply>,
+}
+
+#[derive(Deserialize)]
+struct CorpusTurn {
+    role: Role,
+    text: String,
+    #[serde(default)]
+    crisis: Vec<CrisisLabel>,
+    response: Option<ReplyClass>,
+}
+
+#[derive(Deserialize)]
+struct CorpusReply {
+    after_turn: usize,
+    text: String,
+    response: ReplyClass,
+    harm: Vec<Harm>,
+    severity: Severity,
+}
+
+#[derive(Deserialize)]
+struct CsvLabels {
+    text: String,
+    label: u8,
+    signals: String,
+}
+
+impl Builder<'_> {
+    fn row_error(&self, line: usize, reason: impl ToString) -> DataError {
+        DataError::Row { path: self.path.to_owned(), line, reason: reason.to_string() }
+    }
+
+    fn corpus(&self, bytes: &[u8]) -> Result<Vec<Example>, DataError> {
+        bytes
+            .split(|&b| b == b'\n')
+            .enumerate()
+            .filter(|(_, line)| !line.trim_ascii().is_empty())
+            .map(|(number, line)| {
+                let row: CorpusRow =
+                    serde_json::from_slice(line).map_err(|e| self.row_error(number + 1, e))?;
+                self.corpus_example(row)
+                    .ok_or_else(|| self.row_error(number + 1, "the conversation has no user turn"))
+            })
+            .collect()
+    }
+
+    fn corpus_example(&self, row: CorpusRow) -> Option<Example> {
+        let last_user = row.turns.iter().rposition(|t| t.role == Role::User)?;
+        let mut replies = Vec::new();
+        for (i, turn) in row.turns.iter().enumerate() {
+            if let (Some(class), Some(before)) = (turn.response, i.checked_sub(1)) {
+                if row.turns[before].role == Role::User {
+                    replies.push(self.reply(before, &turn.text, class, None));
+                }
+            }
+        }
+        for reply in row.replies {
+            replies.push(self.reply(
+                reply.after_turn,
+                &reply.text,
+                reply.response,
+                Some((reply.harm, reply.severity)),
+            ));
+        }
+        replies.retain(|reply| reply.after <= last_user);
+        let turns = row.turns.into_iter().take(last_user + 1).map(|t| {
+            let crisis = (t.role == Role::User).then_some(t.crisis);
+            self.turn(t.role, &t.text, crisis)
+        });
+        let signals =
+            Signal::ALL.iter().map(|s| f32::from(row.signals.get(s).copied().unwrap_or(0))).collect();
+        Some(self.example(row.id, turns.collect(), Some(signals), row.high_risk == 1, replies))
+    }
+
+    fn conversation_csv(&self, bytes: &[u8]) -> Result<Vec<Example>, DataError> {
+        let mut examples = Vec::new();
+        let mut reader = csv::Reader::from_reader(bytes);
+        let headers = reader.headers().map_err(|e| self.row_error(1, e))?.clone();
+        for record in reader.into_records() {
+            let record = record.map_err(|e| self.row_error(1, e))?;
+            let line = record.position().map_or(0, |p| p.line() as usize);
+            let row: CsvLabels = record.deserialize(Some(&headers)).map_err(|e| self.row_error(line, e))?;
+            examples.push(self.csv_example(&row, line)?);
+        }
+        Ok(examples)
+    }
+
+    fn csv_example(&self, row: &CsvLabels, line: usize) -> Result<Example, DataError> {
+        let options = ReadOptions { format: Format::Transcript, ..ReadOptions::default() };
+        let conversation = reader::read(row.text.as_bytes(), &options)
+            .map_err(|e| self.row_error(line, e))?
+            .next()
+            .ok_or_else(|| self.row_error(line, "the text column is empty"))?
+            .map_err(|e| self.row_error(line, e))?
+            .conversation;
+        let last_user = conversation.turns.iter().rposition(|t| t.role == Role::User);
+        let last_user = last_user.ok_or_else(|| self.row_error(line, "the conversation has no user turn"))?;
+        let turns =
+            conversation.turns.iter().take(last_user + 1).map(|t| self.turn(t.role, &t.text, None)).collect();
+        let signals = parse_signals(&row.signals).map_err(|e| self.row_error(line, e))?;
+        let id = format!("{}:{line}", self.path.file_stem().unwrap_or_default().to_string_lossy());
+        Ok(self.example(id, turns, signals, row.label == 1, Vec::new()))
+    }
+
+    fn turn(&self, role: Role, text: &str, crisis: Option<Vec<CrisisLabel>>) -> LabelledTurn {
+        let text = reader::plain_text(text).into_owned();
+        LabelledTurn { role, tokens: self.tokens(&text), text, crisis }
+    }
+
+    fn reply(
+        &self,
+        after: usize,
+        text: &str,
+        class: ReplyClass,
+        harm: Option<(Vec<Harm>, Severity)>,
+    ) -> LabelledReply {
+        let text = reader::plain_text(text).into_owned();
+        LabelledReply { after, tokens: self.tokens(&text), text, class, harm }
+    }
+
+    /// The first segment; a text without any token becomes the two marks.
+    fn tokens(&self, text: &str) -> Vec<u32> {
+        let first = self.tokenizer.segments(text).segments.into_iter().next();
+        first.unwrap_or_else(|| self.tokenizer.empty())
+    }
+
+    fn example(
+        &self,
+        id: String,
+        turns: Vec<LabelledTurn>,
+        signals: Option<Vec<f32>>,
+        high_risk: bool,
+        replies: Vec<LabelledReply>,
+    ) -> Example {
+        let mut counts = LanguageCounts::default();
+        for turn in turns.iter().filter(|t| t.role == Role::User) {
+            counts.read(&turn.text);
+        }
+        Example {
+            id,
+            source: self.index,
+            language: counts.language(),
+            turns,
+            signals,
+            high_risk: Some(high_risk),
+            replies,
+        }
+    }
+}
+
+/// The nine signals of a `signals` cell: an object with all nine names, or an
+/// empty list where the source has no signals.
+fn parse_signals(cell: &str) -> Result<Option<Vec<f32>>, String> {
+    if cell.trim() == "[]" || cell.trim().is_empty() {
+        return Ok(None);
+    }
+    let found: std::collections::BTreeMap<Signal, u8> =
+        serde_json::from_str(cell).map_err(|e| format!("signals: {e}"))?;
+    Signal::ALL
+        .iter()
+        .map(|signal| {
+            found
+                .get(signal)
+                .map(|&v| f32::from(v))
+                .ok_or_else(|| format!("signals: `{}` is missing", signal.wire()))
+        })
+        .collect::<Result<_, _>>()
+        .map(Some)
+}

@@ -1,0 +1,707 @@
+//! The whole deep network over one batch of conversations: encoder, context,
+//! heads and losses, forward and backward.
+
+use mindrail_core::conversation::Role;
+use mindrail_core::taxonomy::{CrisisLabel, Harm, ReplyClass, Severity, Signal, Taxonomy};
+use serde::{Deserialize, Serialize};
+
+use super::context::{Context, StepCache};
+use super::encoder::Encoder;
+use super::examples::{Example, LabelledReply};
+use super::layers::Linear;
+use super::objective::{binary, categorical, pool};
+use crate::architecture::{Architecture, ROLE_INPUTS, outputs};
+use crate::kernel::{add_scaled, dot};
+use crate::parameters::Parameters;
+use crate::random::Random;
+
+/// Length of every turn vector; the encoder's own length carries nothing.
+pub(crate) const TURN_VECTOR_NORM: f32 = 5.0;
+
+/// Weights of the losses.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LossConfig {
+    /// Conversation risk, through the pooling.
+    pub risk: f32,
+    /// Risk at each turn, where crisis labels say when it began.
+    pub turn_risk: f32,
+    /// The nine signals, through the pooling.
+    pub signals: f32,
+    /// The sixteen crisis onsets at each user turn.
+    pub crisis: f32,
+    /// How much more an onset counts than its absence.
+    pub crisis_positive: f32,
+    /// Reply classes.
+    pub reply: f32,
+    /// Harms and severity.
+    pub harm: f32,
+    /// Share of turn-vector and context numbers that are dropped in training.
+    pub dropout: f32,
+}
+
+/// The part of an example that one step trains on.
+pub(super) struct Sample<'a> {
+    pub(super) example: &'a Example,
+    /// Weight of all its losses.
+    pub(super) weight: f32,
+    /// Turns that are read, ascending.
+    pub(super) turns: Vec<usize>,
+    /// Replies that are judged; each answers a turn that is read.
+    pub(super) replies: Vec<usize>,
+}
+
+/// The network as places in a parameter array.
+pub(super) struct Network {
+    encoder: Encoder,
+    context: Context,
+    user: Linear,
+    reply: Linear,
+    width: usize,
+    sharpness: f32,
+    loss: LossConfig,
+    class_weights: Vec<f32>,
+}
+
+/// Logits of one sample.
+pub(super) struct SampleLogits {
+    /// For each user turn that was read: its index and its logits.
+    pub(super) user: Vec<(usize, Vec<f32>)>,
+    /// For each reply that was judged, its logits.
+    pub(super) replies: Vec<Vec<f32>>,
+}
+
+/// Whether numbers are dropped.
+pub(super) enum Mode<'a> {
+    Train(&'a mut Random),
+    Evaluate,
+}
+
+/// What the backward pass needs of one sample.
+struct SampleTrace {
+    places: Places,
+    steps: Vec<StepCache>,
+    states: Vec<Vec<f32>>,
+    user_inputs: Vec<(usize, Vec<f32>)>,
+    replies: Vec<ReplyTrace>,
+}
+
+/// What the backward pass needs of one judged reply.
+struct ReplyTrace {
+    /// The step whose turn it answers.
+    step: usize,
+    /// That turn's vector.
+    user: Vec<f32>,
+    input: Vec<f32>,
+}
+
+/// Where a sample's texts stand among the batch's texts.
+#[derive(Clone)]
+struct Places {
+    /// One per turn that is read.
+    turns: Vec<usize>,
+    /// One per reply that is judged.
+    replies: Vec<usize>,
+}
+
+/// Turn vectors of fixed length with what their gradient needs.
+struct TurnVectors {
+    /// After dropout.
+    rows: Vec<f32>,
+    /// Before dropout.
+    whole: Vec<f32>,
+    scales: Vec<f32>,
+    mask: Vec<f32>,
+}
+
+impl Network {
+    pub(super) fn new(
+        architecture: &Architecture,
+        parameters: &Parameters,
+        loss: &LossConfig,
+        first_trained: usize,
+    ) -> Self {
+        Self {
+            encoder: Encoder::new(architecture, parameters, first_trained),
+            context: Context::new(parameters),
+            user: Linear::named(parameters, "user"),
+            reply: Linear::named(parameters, "reply"),
+            width: architecture.width,
+            sharpness: architecture.pooling_sharpness,
+            loss: loss.clone(),
+            class_weights: vec![1.0; ReplyClass::ALL.len()],
+        }
+    }
+
+    /// Sets the weight of each reply class in its loss.
+    pub(super) fn set_class_weights(&mut self, weights: Vec<f32>) {
+        self.class_weights = weights;
+    }
+
+    /// Logits of every sample, read with all its turns and with the person's
+    /// turns only; every text is encoded once.
+    pub(super) fn predict_views(&self, values: &[f32], batch: &[Sample<'_>]) -> Vec<[SampleLogits; 2]> {
+        let (texts, places) = batch_texts(batch);
+        let vectors =
+            TurnVectors::new(self.encoder.forward(values, &texts).0, self.width, &mut Mode::Evaluate, 0.0);
+        batch
+            .iter()
+            .zip(places)
+            .map(|(sample, places)| {
+                let (person, person_places) = sample.person_only(&places);
+                let all = self.sample_forward(values, sample, places, &vectors.rows).0;
+                [all, self.sample_forward(values, &person, person_places, &vectors.rows).0]
+            })
+            .collect()
+    }
+
+    /// The batch's mean loss; adds its gradients.
+    pub(super) fn learn(
+        &self,
+        values: &[f32],
+        batch: &[Sample<'_>],
+        random: &mut Random,
+        gradients: &mut [f32],
+    ) -> f32 {
+        let (logits, traces, vectors, cache) = self.forward(values, batch, &mut Mode::Train(random));
+        let mut d_vectors = vec![0.0; vectors.rows.len()];
+        let mut total = 0.0;
+        for ((sample, logits), trace) in batch.iter().zip(&logits).zip(&traces) {
+            let (loss, d_user, d_replies) = self.sample_loss(sample, logits, 1.0 / batch.len() as f32);
+            total += loss;
+            self.sample_backward(values, trace, (&d_user, &d_replies), gradients, &mut d_vectors);
+        }
+        let d_pooled = vectors.backward(&d_vectors, self.width);
+        self.encoder.backward(values, &cache, &d_pooled, gradients);
+        total
+    }
+
+    fn forward(
+        &self,
+        values: &[f32],
+        batch: &[Sample<'_>],
+        mode: &mut Mode<'_>,
+    ) -> (Vec<SampleLogits>, Vec<SampleTrace>, TurnVectors, super::encoder::EncoderCache) {
+        let (texts, places) = batch_texts(batch);
+        let (pooled, cache) = self.encoder.forward(values, &texts);
+        let vectors = TurnVectors::new(pooled, self.width, mode, self.loss.dropout);
+        let (mut logits, mut traces) = (Vec::new(), Vec::new());
+        for (sample, places) in batch.iter().zip(places) {
+            let (l, t) = self.sample_forward(values, sample, places, &vectors.rows);
+            logits.push(l);
+            traces.push(t);
+        }
+        (logits, traces, vectors, cache)
+    }
+
+    fn sample_forward(
+        &self,
+        values: &[f32],
+        sample: &Sample<'_>,
+        places: Places,
+        vectors: &[f32],
+    ) -> (SampleLogits, SampleTrace) {
+        let vector = |text: usize| &vectors[text * self.width..][..self.width];
+        let mut trace = SampleTrace {
+            places,
+            steps: Vec::new(),
+            states: Vec::new(),
+            user_inputs: Vec::new(),
+            replies: Vec::new(),
+        };
+        let mut logits = SampleLogits { user: Vec::new(), replies: Vec::new() };
+        let mut state = vec![0.0; self.context.width()];
+        for (step, &turn) in sample.turns.iter().enumerate() {
+            let (role, vector) = (sample.example.turns[turn].role, vector(trace.places.turns[step]));
+            let cache;
+            (state, cache) = self.context.step(values, context_input(vector, role), &state);
+            if role == Role::User {
+                let input = [vector, &state].concat();
+                logits.user.push((turn, self.user.forward(values, &input)));
+                trace.user_inputs.push((step, input));
+            }
+            trace.steps.push(cache);
+            trace.states.push(state.clone());
+        }
+        for (&reply, &place) in sample.replies.iter().zip(&trace.places.replies) {
+            let step = step_of(sample, &sample.example.replies[reply]);
+            let user = vector(trace.places.turns[step]);
+            let input = reply_input(vector(place), &trace.states[step], user);
+            logits.replies.push(self.reply.forward(values, &input));
+            trace.replies.push(ReplyTrace { step, user: user.to_vec(), input });
+        }
+        (logits, trace)
+    }
+
+    /// Loss of one sample with the gradients of its logits, times `share`.
+    fn sample_loss(
+        &self,
+        sample: &Sample<'_>,
+        logits: &SampleLogits,
+        share: f32,
+    ) -> (f32, Vec<Vec<f32>>, Vec<Vec<f32>>) {
+        let weight = share * sample.weight;
+        let mut d_user: Vec<Vec<f32>> = logits.user.iter().map(|(_, l)| vec![0.0; l.len()]).collect();
+        let mut d_replies: Vec<Vec<f32>> = logits.replies.iter().map(|l| vec![0.0; l.len()]).collect();
+        let mut loss = 0.0;
+        if let Some(high_risk) = sample.example.high_risk {
+            let target = if high_risk { 1.0 } else { 0.0 };
+            loss += self.pooled_loss(logits, outputs::RISK, target, weight * self.loss.risk, &mut d_user);
+        }
+        for (i, &target) in sample.example.signals.iter().flatten().enumerate() {
+            let weight = weight * self.loss.signals / Signal::ALL.len() as f32;
+            loss += self.pooled_loss(logits, outputs::SIGNALS + i, target, weight, &mut d_user);
+        }
+        loss += self.turn_losses(sample, logits, weight, &mut d_user);
+        for ((&index, logits), d) in sample.replies.iter().zip(&logits.replies).zip(&mut d_replies) {
+            let weight = weight / sample.replies.len() as f32;
+            loss += self.reply_loss(&sample.example.replies[index], logits, weight, d);
+        }
+        (loss, d_user, d_replies)
+    }
+
+    fn pooled_loss(
+        &self,
+        logits: &SampleLogits,
+        output: usize,
+        target: f32,
+        weight: f32,
+        d_user: &mut [Vec<f32>],
+    ) -> f32 {
+        let column: Vec<f32> = logits.user.iter().map(|(_, l)| l[output]).collect();
+        let (pooled, shares) = pool(&column, self.sharpness);
+        let (loss, derivative) = binary(pooled, target, weight, 1.0);
+        for (d, share) in d_user.iter_mut().zip(shares) {
+            d[output] += derivative * share;
+        }
+        loss
+    }
+
+    /// Turn-level risk and crisis onsets. Later turns about an event count as
+    /// turns without an onset; leaving them out was measured and did not help.
+    fn turn_losses(
+        &self,
+        sample: &Sample<'_>,
+        logits: &SampleLogits,
+        weight: f32,
+        d_user: &mut [Vec<f32>],
+    ) -> f32 {
+        let turns = &sample.example.turns;
+        if turns.iter().all(|t| t.crisis.is_none()) {
+            return 0.0;
+        }
+        let risks = sample.example.turn_risks();
+        let known = logits.user.iter().filter(|(turn, _)| risks[*turn].is_some()).count().max(1) as f32;
+        let per_turn = weight * self.loss.crisis / logits.user.len() as f32;
+        let mut total = 0.0;
+        for ((turn, logits), d) in logits.user.iter().zip(d_user) {
+            if let Some(risk) = risks[*turn] {
+                let (loss, g) = binary(
+                    logits[outputs::RISK],
+                    if risk { 1.0 } else { 0.0 },
+                    weight * self.loss.turn_risk / known,
+                    1.0,
+                );
+                total += loss;
+                d[outputs::RISK] += g;
+            }
+            let begins = turns[*turn].crisis.as_deref().unwrap_or_default();
+            for label in CrisisLabel::ALL {
+                let place = outputs::CRISIS + label.index();
+                let target = if begins.contains(label) { 1.0 } else { 0.0 };
+                let (loss, g) = binary(logits[place], target, per_turn, self.loss.crisis_positive);
+                total += loss;
+                d[place] += g;
+            }
+        }
+        total
+    }
+
+    fn reply_loss(&self, reply: &LabelledReply, logits: &[f32], weight: f32, d: &mut [f32]) -> f32 {
+        let class = reply.class.index();
+        let class_weight = weight * self.loss.reply * self.class_weights[class];
+        let mut loss = categorical(&logits[..outputs::HARMS], class, class_weight, &mut d[..outputs::HARMS]);
+        if let Some((harms, severity)) = &reply.harm {
+            let weight = weight * self.loss.harm;
+            for harm in Harm::ALL {
+                let place = outputs::HARMS + harm.index();
+                let target = if harms.contains(harm) { 1.0 } else { 0.0 };
+                let (l, g) = binary(logits[place], target, weight / Harm::ALL.len() as f32, 3.0);
+                loss += l;
+                d[place] += g;
+            }
+            let from = outputs::SEVERITY..outputs::SEVERITY + Severity::ALL.len();
+            loss += categorical(&logits[from.clone()], severity.index(), weight, &mut d[from]);
+        }
+        loss
+    }
+
+    fn sample_backward(
+        &self,
+        values: &[f32],
+        trace: &SampleTrace,
+        (d_user, d_replies): (&[Vec<f32>], &[Vec<f32>]),
+        gradients: &mut [f32],
+        d_vectors: &mut [f32],
+    ) {
+        let (w, c) = (self.width, self.context.width());
+        let mut d_states = vec![vec![0.0; c]; trace.states.len()];
+        for (k, (reply, d_out)) in trace.replies.iter().zip(d_replies).enumerate() {
+            let d = self.head_backward(&self.reply, values, &reply.input, d_out, gradients);
+            let place = trace.places.replies[k] * w;
+            let answered = trace.places.turns[reply.step] * w;
+            add_scaled(&mut d_vectors[place..place + w], 1.0, &d[..w]);
+            add_scaled(&mut d_states[reply.step], 1.0, &d[w..w + c]);
+            for (i, g) in d[w + c..].iter().enumerate() {
+                d_vectors[place + i] += g * reply.user[i];
+                d_vectors[answered + i] += g * reply.input[i];
+            }
+        }
+        for ((step, input), d_out) in trace.user_inputs.iter().zip(d_user) {
+            let d = self.head_backward(&self.user, values, input, d_out, gradients);
+            add_scaled(&mut d_vectors[trace.places.turns[*step] * w..][..w], 1.0, &d[..w]);
+            add_scaled(&mut d_states[*step], 1.0, &d[w..]);
+        }
+        let mut d_next = vec![0.0; c];
+        for (step, cache) in trace.steps.iter().enumerate().rev() {
+            add_scaled(&mut d_next, 1.0, &d_states[step]);
+            let (d_input, d_before) = self.context.step_backward(values, cache, &d_next, gradients);
+            add_scaled(&mut d_vectors[trace.places.turns[step] * w..][..w], 1.0, &d_input[..w]);
+            d_next = d_before;
+        }
+    }
+
+    fn head_backward(
+        &self,
+        head: &Linear,
+        values: &[f32],
+        input: &[f32],
+        d_out: &[f32],
+        gradients: &mut [f32],
+    ) -> Vec<f32> {
+        let mut d_input = vec![0.0; input.len()];
+        head.backward_weights(gradients, input, d_out);
+        head.backward_inputs(values, d_out, &mut d_input);
+        d_input
+    }
+}
+
+impl Sample<'_> {
+    /// The sample without its listener, and where its texts stand.
+    fn person_only(&self, places: &Places) -> (Self, Places) {
+        let (turns, turn_places) = self
+            .turns
+            .iter()
+            .zip(&places.turns)
+            .filter(|(turn, _)| self.example.turns[**turn].role == Role::User)
+            .unzip();
+        let sample =
+            Self { example: self.example, weight: self.weight, turns, replies: self.replies.clone() };
+        (sample, Places { turns: turn_places, replies: places.replies.clone() })
+    }
+}
+
+/// The batch's texts in order, and where each sample's stand.
+fn batch_texts<'a>(batch: &[Sample<'a>]) -> (Vec<&'a [u32]>, Vec<Places>) {
+    let mut texts: Vec<&[u32]> = Vec::new();
+    let mut places = Vec::new();
+    for sample in batch {
+        let start = texts.len();
+        texts.extend(sample.turns.iter().map(|&t| sample.example.turns[t].tokens.as_slice()));
+        let middle = texts.len();
+        texts.extend(sample.replies.iter().map(|&r| sample.example.replies[r].tokens.as_slice()));
+        places.push(Places { turns: (start..middle).collect(), replies: (middle..texts.len()).collect() });
+    }
+    (texts, places)
+}
+
+impl TurnVectors {
+    /// Brings every row to the same length, and in training drops numbers.
+    fn new(mut rows: Vec<f32>, width: usize, mode: &mut Mode<'_>, dropout: f32) -> Self {
+        let mut scales = Vec::new();
+        for row in rows.chunks_exact_mut(width) {
+            let scale = TURN_VECTOR_NORM / dot(row, row).sqrt().max(1e-6);
+            row.iter_mut().for_each(|x| *x *= scale);
+            scales.push(scale);
+        }
+        let mask: Vec<f32> = match mode {
+            Mode::Evaluate => Vec::new(),
+            Mode::Train(random) => {
+                let keep = 1.0 / (1.0 - dropout);
+                (0..rows.len()).map(|_| if random.chance(dropout) { 0.0 } else { keep }).collect()
+            }
+        };
+        let whole = rows.clone();
+        rows.iter_mut().zip(&mask).for_each(|(x, m)| *x *= m);
+        Self { rows, whole, scales, mask }
+    }
+
+    /// The gradient of the rows before their length was fixed. With
+    /// `y = s x / |x|`: `dx = s / |x| (dy - y (y . dy) / s^2)`.
+    fn backward(&self, d_rows: &[f32], width: usize) -> Vec<f32> {
+        let mut d = d_rows.to_vec();
+        d.iter_mut().zip(&self.mask).for_each(|(g, m)| *g *= m);
+        for (i, gradient) in d.chunks_exact_mut(width).enumerate() {
+            let row = &self.whole[i * width..][..width];
+            let along = dot(gradient, row) / (TURN_VECTOR_NORM * TURN_VECTOR_NORM);
+            for (g, y) in gradient.iter_mut().zip(row) {
+                *g = self.scales[i] * (*g - y * along);
+            }
+        }
+        d
+    }
+}
+
+/// What the context reads of a turn: its vector and who speaks.
+pub(crate) fn context_input(vector: &[f32], role: Role) -> Vec<f32> {
+    let mut input = Vec::with_capacity(vector.len() + ROLE_INPUTS);
+    input.extend_from_slice(vector);
+    input.extend(if role == Role::User { [1.0, 0.0] } else { [0.0, 1.0] });
+    input
+}
+
+/// What the reply head reads: the reply, the context before it, and where the
+/// reply and the turn that it answers point the same way.
+pub(crate) fn reply_input(reply: &[f32], state: &[f32], user: &[f32]) -> Vec<f32> {
+    let mut input = [reply, state].concat();
+    input.extend(reply.iter().zip(user).map(|(a, b)| a * b));
+    input
+}
+
+fn step_of(sample: &Sample<'_>, reply: &LabelledReply) -> usize {
+    sample
+        .turns
+        .binary_search(&reply.after)
+        .unwrap_or_else(|_| panic!("a judged reply answers a turn that was left out"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::examples::LabelledTurn;
+    use mindrail_core::language::Language;
+
+    const TINY: Architecture = Architecture {
+        vocabulary: 20,
+        positions: 12,
+        layers: 2,
+        width: 16,
+        heads: 2,
+        intermediate: 24,
+        layer_norm_eps: 1e-5,
+        context: 6,
+        pooling_sharpness: 1.0,
+    };
+
+    fn loss_config() -> LossConfig {
+        LossConfig {
+            risk: 1.0,
+            turn_risk: 0.5,
+            signals: 1.0,
+            crisis: 1.0,
+            crisis_positive: 3.0,
+            reply: 0.7,
+            harm: 0.5,
+            dropout: 0.0,
+        }
+    }
+
+    fn example() -> Example {
+        let turn = |role, tokens: &[u32], crisis: Option<Vec<CrisisLabel>>| LabelledTurn {
+            role,
+            text: String::new(),
+            tokens: tokens.to_vec(),
+            crisis,
+        };
+        Example {
+            id: "tiny".to_owned(),
+            source: 0,
+            language: Language::En,
+            turns: vec![
+                turn(Role::User, &[1, 4, 5, 2], Some(vec![])),
+                turn(Role::Assistant, &[1, 7, 2], None),
+                turn(Role::User, &[1, 9, 11, 13, 2], Some(vec![CrisisLabel::AlertOngoing])),
+                turn(Role::User, &[1, 3, 2], Some(vec![CrisisLabel::ConfirmShOngoing])),
+            ],
+            signals: Some(vec![1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0]),
+            high_risk: Some(true),
+            replies: vec![LabelledReply {
+                after: 2,
+                text: String::new(),
+                tokens: vec![1, 15, 16, 2],
+                class: ReplyClass::LinguisticNeglect,
+                harm: Some((vec![Harm::PsychologicalHarm], Severity::Minor)),
+            }],
+        }
+    }
+
+    #[test]
+    fn every_gradient_agrees_with_finite_differences() {
+        let example = example();
+        let sample = || Sample { example: &example, weight: 0.8, turns: vec![0, 1, 2, 3], replies: vec![0] };
+        let mut parameters = Parameters::zeros(TINY.tensors());
+        let random = &mut Random::new(5);
+        for value in parameters.values_mut() {
+            *value = 0.6 * (random.uniform() - 0.5);
+        }
+        let network = Network::new(&TINY, &parameters, &loss_config(), 0);
+        let mut gradients = vec![0.0; parameters.values().len()];
+        network.learn(parameters.values(), &[sample(), sample()], random, &mut gradients);
+        let names: Vec<String> = parameters
+            .specs()
+            .iter()
+            .map(|s| s.name.clone())
+            .filter(|n| !n.starts_with("embeddings."))
+            .collect();
+        for name in names {
+            let place = parameters.place(&name);
+            for _ in 0..3 {
+                let at = place.start + random.below(place.len());
+                let mut moved = |by: f32| {
+                    let mut values = parameters.values().to_vec();
+                    values[at] += by;
+                    f64::from(network.learn(
+                        &values,
+                        &[sample(), sample()],
+                        &mut Random::new(1),
+                        &mut vec![0.0; values.len()],
+                    ))
+                };
+                let numeric = (moved(4e-3) - moved(-4e-3)) / 8e-3;
+                let found = f64::from(gradients[at]);
+                assert!(
+                    (numeric - found).abs() < 3e-3 + 0.03 * numeric.abs(),
+                    "{name}[{}]: {found} against {numeric}",
+                    at - place.start
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_batch_gives_the_same_logits_as_its_samples_alone() {
+        let example = example();
+        let sample = |turns: Vec<usize>| Sample { example: &example, weight: 1.0, turns, replies: vec![] };
+        let mut parameters = Parameters::zeros(TINY.tensors());
+        parameters.initialise("", &mut Random::new(3));
+        let network = Network::new(&TINY, &parameters, &loss_config(), 0);
+        let together =
+            network.predict_views(parameters.values(), &[sample(vec![0, 2]), sample(vec![0, 1, 2, 3])]);
+        let alone = network.predict_views(parameters.values(), &[sample(vec![0, 1, 2, 3])]);
+        for ((_, a), (_, b)) in together[1][0].user.iter().zip(&alone[0][0].user) {
+            for (x, y) in a.iter().zip(b) {
+                assert!((x - y).abs() < 1e-5);
+            }
+        }
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Golden {
+        turns: Vec<GoldenTurn>,
+        reply: GoldenReply,
+        user_logits: Vec<Vec<f32>>,
+        reply_logits: Vec<f32>,
+        gradients: std::collections::BTreeMap<String, serde_json::Value>,
+    }
+
+    #[derive(serde::Deserialize)]
+    struct GoldenTurn {
+        role: Role,
+        tokens: Vec<u32>,
+    }
+
+    #[derive(serde::Deserialize)]
+    struct GoldenReply {
+        after: usize,
+        tokens: Vec<u32>,
+    }
+
+    fn flat(value: &serde_json::Value, out: &mut Vec<f32>) {
+        match value {
+            serde_json::Value::Array(values) => values.iter().for_each(|v| flat(v, out)),
+            other => out.push(other.as_f64().unwrap_or(f64::NAN) as f32),
+        }
+    }
+
+    fn golden() -> (Parameters, Golden, Example) {
+        let mut parameters = Parameters::zeros(TINY.tensors());
+        let weights = include_bytes!("../../tests/golden/tiny.safetensors");
+        parameters.load(weights, &TINY.tensors()).expect("the golden weights fit the tiny architecture");
+        let golden: Golden =
+            serde_json::from_str(include_str!("../../tests/golden/tiny.json")).expect("golden file");
+        let mut example = example();
+        example.turns = golden
+            .turns
+            .iter()
+            .map(|t| LabelledTurn {
+                role: t.role,
+                text: String::new(),
+                tokens: t.tokens.clone(),
+                crisis: None,
+            })
+            .collect();
+        example.replies[0].after = golden.reply.after;
+        example.replies[0].tokens = golden.reply.tokens.clone();
+        (parameters, golden, example)
+    }
+
+    fn assert_near(found: &[f32], expected: &[f32], tolerance: f32, what: &str) {
+        assert_eq!(found.len(), expected.len(), "{what}");
+        for (a, b) in found.iter().zip(expected) {
+            assert!((a - b).abs() <= tolerance * b.abs().max(1.0), "{what}: {a} against PyTorch's {b}");
+        }
+    }
+
+    #[test]
+    fn logits_of_trainer_and_serving_path_agree_with_pytorch() {
+        let (parameters, golden, example) = golden();
+        let sample = Sample { example: &example, weight: 1.0, turns: vec![0, 1, 2, 3], replies: vec![0] };
+        let network = Network::new(&TINY, &parameters, &loss_config(), 0);
+        let [all, _] = &network.predict_views(parameters.values(), &[sample])[0];
+        let encoder = crate::encoder::Encoder::new(&TINY, &parameters);
+        let context = crate::context::Context::new(&parameters);
+        let mut state = vec![0.0; TINY.context];
+        let mut served = Vec::new();
+        for turn in &golden.turns {
+            let mut vector = encoder.encode(&[&turn.tokens]);
+            let scale = TURN_VECTOR_NORM / dot(&vector, &vector).sqrt();
+            vector.iter_mut().for_each(|x| *x *= scale);
+            state = context.step(&vector, turn.role, &state);
+            if turn.role == Role::User {
+                let input = [vector.as_slice(), &state].concat();
+                served.push(crate::kernel::affine(
+                    parameters.get("user.weight"),
+                    parameters.get("user.bias"),
+                    &input,
+                ));
+            }
+        }
+        for (((_, trained), served), expected) in all.user.iter().zip(&served).zip(&golden.user_logits) {
+            assert_near(trained, expected, 1e-5, "trainer");
+            assert_near(served, expected, 1e-5, "serving path");
+        }
+        assert_near(&all.replies[0], &golden.reply_logits, 1e-5, "reply");
+    }
+
+    #[test]
+    fn gradients_agree_with_pytorch() {
+        let (parameters, golden, example) = golden();
+        let batch = [Sample { example: &example, weight: 1.0, turns: vec![0, 1, 2, 3], replies: vec![0] }];
+        let network = Network::new(&TINY, &parameters, &loss_config(), 0);
+        let values = parameters.values();
+        let (logits, traces, vectors, cache) = network.forward(values, &batch, &mut Mode::Evaluate);
+        // The golden loss: squares of all user logits, plus the reply logits.
+        let d_user: Vec<Vec<f32>> =
+            logits[0].user.iter().map(|(_, l)| l.iter().map(|x| 2.0 * x).collect()).collect();
+        let d_replies = vec![vec![1.0; outputs::REPLY]];
+        let mut gradients = vec![0.0; values.len()];
+        let mut d_vectors = vec![0.0; vectors.rows.len()];
+        network.sample_backward(values, &traces[0], (&d_user, &d_replies), &mut gradients, &mut d_vectors);
+        network.encoder.backward(values, &cache, &vectors.backward(&d_vectors, TINY.width), &mut gradients);
+        for (name, expected) in golden.gradients.iter().filter(|(name, _)| !name.starts_with("embeddings.")) {
+            let mut flattened = Vec::new();
+            flat(expected, &mut flattened);
+            assert_near(&gradients[parameters.place(name)], &flattened, 1e-3, name);
+        }
+    }
+}

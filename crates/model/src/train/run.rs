@@ -1,0 +1,297 @@
+//! A whole run: one training per fold, which scores what it has not seen; the
+//! final training, whose checkpoint the dev sources choose; then calibration
+//! and thresholds from the folds' scores, the report on dev, and the bundle.
+//! Every part that is done is kept in the output folder and not done again.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use mindrail_core::metrics;
+use mindrail_core::taxonomy::{CrisisLabel, Taxonomy};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::config::TrainConfig;
+use super::examples::{self, Example};
+use super::fitting;
+use super::held_out::{self, Scored, View};
+use super::network::Network;
+use super::objective::pool;
+use super::report::{self, Measured, RunRecord};
+use super::stage::{Stage, StageRecord, write};
+use super::wide_fit::{self, WidePart};
+use super::{Progress, TrainError};
+use crate::architecture::{Architecture, outputs};
+use crate::assessor::EmbeddedAssessor;
+use crate::bundle::{self, Bundle, BundleCalibration, Manifest, NewBundle};
+use crate::evaluate::evaluate;
+use crate::figures::{Outcome, measure_by_language};
+use crate::parameters::Parameters;
+use crate::random::Random;
+use crate::tokenizer::Tokenizer;
+
+/// What a run works with.
+struct Run<'a> {
+    config: &'a TrainConfig,
+    architecture: Architecture,
+    base: Vec<u8>,
+    train: Vec<Example>,
+    dev: Vec<Example>,
+}
+
+/// Trains, calibrates and writes the bundle to `output/bundle`.
+///
+/// # Errors
+/// [`TrainError`] says which file or setting stands in the way.
+pub fn run(config: &TrainConfig, progress: &mut dyn Progress) -> Result<(), TrainError> {
+    let tokenizer_bytes = read(&config.base.join("tokenizer.json"))?;
+    let tokenizer = Tokenizer::from_bytes(&tokenizer_bytes)?;
+    let run = Run {
+        config,
+        architecture: Architecture {
+            context: config.context,
+            pooling_sharpness: config.pooling_sharpness,
+            ..Architecture::MINILM_L6
+        },
+        base: read(&config.base.join("model.safetensors"))?,
+        train: load_all(&config.train, &tokenizer)?,
+        dev: load_all(&config.dev, &tokenizer)?,
+    };
+    progress.note(&format!("{} conversations train, {} are dev", run.train.len(), run.dev.len()));
+    let mut held_out = Vec::new();
+    let mut stages = Vec::new();
+    for fold in 0..config.folds {
+        let (scored, stage) = run.fold(fold, progress)?;
+        held_out.extend(scored);
+        stages.push(stage);
+    }
+    let (parameters, wide, stage) = run.last(progress)?;
+    stages.push(stage);
+    progress.note("calibrating, choosing thresholds, measuring");
+    let calibration = fitting::fit(&held_out, config.pooling_sharpness)?;
+    let record = RunRecord::new(config, stages)?;
+    let training = serde_json::to_value(&record).map_err(|e| TrainError::Calibration(e.to_string()))?;
+    let new_bundle = |card: &str| NewBundle {
+        parameters: &parameters,
+        wide: &wide,
+        tokenizer: &tokenizer_bytes,
+        calibration: &calibration,
+        card: card.to_owned(),
+        manifest: Manifest {
+            format: bundle::FORMAT,
+            name: config.name.clone(),
+            version: config.version.clone(),
+            architecture: run.architecture.clone(),
+            files: BTreeMap::new(),
+            training: training.clone(),
+        },
+    };
+    // The card holds what the finished bundle does, so it is written twice.
+    let folder = config.output.join("bundle");
+    new_bundle("").write(&folder)?;
+    let measured = run.measured(&held_out, &calibration, &folder)?;
+    let baseline = config.baseline.as_deref().map(read_json::<serde_json::Value>).transpose()?;
+    new_bundle(&report::card(config, &calibration, &measured, baseline.as_ref())).write(&folder)?;
+    progress.note(&format!("the bundle is in {}", folder.display()));
+    Ok(())
+}
+
+impl Run<'_> {
+    /// Trains without one fold's sources and scores them.
+    fn fold(
+        &self,
+        fold: usize,
+        progress: &mut dyn Progress,
+    ) -> Result<(Vec<Scored>, StageRecord), TrainError> {
+        let folder = self.config.output.join(format!("fold-{fold}"));
+        let done = folder.join("held-out.json");
+        if done.exists() {
+            return Ok((read_json(&done)?, read_json(&folder.join("record.json"))?));
+        }
+        let (out, seen): (Vec<&Example>, Vec<&Example>) =
+            self.train.iter().partition(|e| self.config.train[e.source].fold == fold);
+        let stage = Stage {
+            name: format!("fold-{fold}"),
+            config: self.config,
+            architecture: &self.architecture,
+            examples: seen.clone(),
+            folder,
+        };
+        let mut parameters = self.initial()?;
+        let (network, record) = stage.run(&mut parameters, None, progress)?;
+        progress.note(&format!("fold-{fold}: fitting the wide part, scoring what was held out"));
+        let wide = self.wide(&seen);
+        let scored = held_out::score(&network, parameters.values(), &wide, &self.thinned(&out));
+        write_json(&done, &scored)?;
+        Ok((scored, record))
+    }
+
+    /// Trains on everything, with the checkpoint that is best on dev.
+    fn last(&self, progress: &mut dyn Progress) -> Result<(Parameters, WidePart, StageRecord), TrainError> {
+        let folder = self.config.output.join("final");
+        let seen: Vec<&Example> = self.train.iter().collect();
+        let dev: Vec<&Example> = self.dev.iter().collect();
+        let wide = self.wide(&seen);
+        let stage = Stage {
+            name: "final".to_owned(),
+            config: self.config,
+            architecture: &self.architecture,
+            examples: seen,
+            folder,
+        };
+        let judge = |network: &Network, values: &[f32]| {
+            dev_score(&held_out::score(network, values, &wide, &dev), self.config.pooling_sharpness)
+        };
+        let mut parameters = self.initial()?;
+        let (_, record) = stage.run(&mut parameters, Some(&judge), progress)?;
+        Ok((parameters, wide, record))
+    }
+
+    /// The finished bundle on dev, as served, and the folds on what they have
+    /// not seen.
+    fn measured(
+        &self,
+        held_out: &[Scored],
+        calibration: &BundleCalibration,
+        bundle: &Path,
+    ) -> Result<Measured, TrainError> {
+        let assessor = EmbeddedAssessor::new(&Bundle::from_folder(bundle)?)?;
+        let dev = |view| Ok::<_, TrainError>(measure_by_language(&evaluate(&assessor, &self.dev, view)?));
+        let scorer = fitting::Scorer {
+            blend: calibration.blend,
+            platt: calibration.calibration.risk,
+            sharpness: self.config.pooling_sharpness,
+        };
+        let held_out = |wanted: &str, view: usize| {
+            let of = |s: &&Scored| self.config.train[s.source].path.to_string_lossy().contains(wanted);
+            let outcomes: Vec<Outcome> = held_out
+                .iter()
+                .filter(of)
+                .map(|s| scorer.outcome(s, view, &calibration.calibration))
+                .collect();
+            measure_by_language(&outcomes)
+        };
+        Ok(Measured {
+            sets: vec![
+                (
+                    "dev",
+                    "56 conversations of an author that trained nothing, scored as served: 8-bit weights, turn by turn, each user turn before the reply to it, earlier listener turns as context.",
+                    dev(View::All)?,
+                ),
+                ("dev_person_only", "The same with all listener turns left out.", dev(View::Person)?),
+                (
+                    "corpus_cross_fitted",
+                    "The corpus's training authors, each scored by a model that has not seen the author.",
+                    held_out("train_", 0),
+                ),
+                (
+                    "corpus_cross_fitted_person_only",
+                    "The same with all listener turns left out.",
+                    held_out("train_", 1),
+                ),
+                (
+                    "khp_scratch_left_out",
+                    "KHP `generated_scratch`, by a model that has not seen this generator (at most 250 rows).",
+                    held_out("generated_scratch", 0),
+                ),
+                (
+                    "khp_scratch_left_out_person_only",
+                    "The same with all listener turns left out.",
+                    held_out("generated_scratch", 1),
+                ),
+                (
+                    "khp_pair_left_out",
+                    "KHP `generated_pair` and `generated_pair_hard`, left out likewise.",
+                    held_out("generated_pair", 0),
+                ),
+                (
+                    "khp_pair_left_out_person_only",
+                    "The same with all listener turns left out.",
+                    held_out("generated_pair", 1),
+                ),
+                (
+                    "khp_camel_left_out",
+                    "KHP `generated_camel` and `generated_camel_hard`, left out likewise; every row is high risk, so only recall at the threshold is defined.",
+                    held_out("generated_camel", 0),
+                ),
+            ],
+        })
+    }
+
+    fn wide(&self, examples: &[&Example]) -> WidePart {
+        let weights: Vec<f32> = self.config.train.iter().map(|s| s.wide_weight).collect();
+        wide_fit::fit(examples, &weights, &self.config.wide)
+    }
+
+    /// The base encoder with fresh heads. Biases start near the labels' rates.
+    fn initial(&self) -> Result<Parameters, TrainError> {
+        let mut parameters = Parameters::zeros(self.architecture.tensors());
+        parameters.load(&self.base, &self.architecture.encoder_tensors())?;
+        let mut random = Random::new(self.config.seed);
+        for prefix in ["context.", "user.", "reply."] {
+            parameters.initialise(prefix, &mut random);
+        }
+        let bias = parameters.get_mut("user.bias");
+        bias[outputs::RISK] = -1.0;
+        bias[outputs::SIGNALS..outputs::CRISIS].fill(-2.0);
+        bias[outputs::CRISIS..].fill(-4.0);
+        Ok(parameters)
+    }
+
+    /// At most `held_out_rows` of each source, drawn with the run's seed.
+    fn thinned<'e>(&self, examples: &[&'e Example]) -> Vec<&'e Example> {
+        let mut random = Random::new(self.config.seed);
+        let mut kept = Vec::new();
+        for source in 0..self.config.train.len() {
+            let rows: Vec<&Example> = examples.iter().copied().filter(|e| e.source == source).collect();
+            kept.extend(random.choose(self.config.held_out_rows, rows.len()).into_iter().map(|i| rows[i]));
+        }
+        kept
+    }
+}
+
+/// High-risk AUROC plus the average precision of crisis onsets pooled over
+/// labels and user turns, of the deep part.
+fn dev_score(scored: &[Scored], sharpness: f32) -> f64 {
+    let risk: Vec<f64> = scored
+        .iter()
+        .map(|s| {
+            f64::from(
+                pool(&s.views[0].iter().map(|t| t.deep[outputs::RISK]).collect::<Vec<_>>(), sharpness).0,
+            )
+        })
+        .collect();
+    let labels: Vec<bool> = scored.iter().map(|s| s.high_risk).collect();
+    let (mut onset_scores, mut onset_labels) = (Vec::new(), Vec::new());
+    for conversation in scored {
+        for (turn, gold) in conversation.views[0].iter().zip(conversation.onsets.iter().flatten()) {
+            for label in CrisisLabel::ALL {
+                onset_scores.push(f64::from(turn.deep[outputs::CRISIS + label.index()]));
+                onset_labels.push(gold.contains(label));
+            }
+        }
+    }
+    metrics::auroc(&risk, &labels).unwrap_or(0.5)
+        + metrics::average_precision(&onset_scores, &onset_labels).unwrap_or(0.0)
+}
+
+fn load_all(sources: &[examples::Source], tokenizer: &Tokenizer) -> Result<Vec<Example>, TrainError> {
+    let mut all = Vec::new();
+    for (index, source) in sources.iter().enumerate() {
+        all.extend(examples::load(source, index, tokenizer)?);
+    }
+    Ok(all)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TrainError> {
+    fs::read(path).map_err(|e| TrainError::io(path, e))
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, TrainError> {
+    serde_json::from_slice(&read(path)?).map_err(|e| TrainError::damaged(path, e))
+}
+
+fn write_json(path: &Path, value: &impl Serialize) -> Result<(), TrainError> {
+    write(path, &serde_json::to_vec(value).map_err(|e| TrainError::damaged(path, e))?)
+}

@@ -1,0 +1,380 @@
+//! Fits the wide part: one L2-regularised logistic regression per output, by
+//! L-BFGS (Nocedal and Wright 2006, algorithm 7.5). The objective is that of
+//! scikit-learn: `C * sum(weight * logloss) + |w|^2 / 2`, intercept free.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use mindrail_core::conversation::Role;
+use mindrail_core::taxonomy::{CrisisLabel, Harm, ReplyClass, Severity, Signal, Taxonomy};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::examples::{Example, LabelledReply};
+use super::objective::binary;
+use crate::architecture::outputs;
+use crate::wide::{Alphabet, Speaker, WideSum, WideTable, features};
+
+/// How the wide part is fitted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WideConfig {
+    /// Inverse regularisation of risk and signals.
+    pub conversation_c: f32,
+    /// Inverse regularisation of crisis onsets.
+    pub turn_c: f32,
+    /// How much more an onset counts than its absence.
+    pub turn_positive: f32,
+    /// Inverse regularisation of the reply outputs.
+    pub reply_c: f32,
+    /// A feature must occur in at least this many texts.
+    pub minimum_texts: usize,
+}
+
+/// The tables of the wide part.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WidePart {
+    /// Risk and the nine signals of the conversation so far, from the person's
+    /// and the listener's turns.
+    pub joint: WideTable,
+    /// The same from the person's turns alone.
+    pub person: WideTable,
+    /// The sixteen crisis onsets, of one user turn.
+    pub turn: WideTable,
+    /// Classes, harms and severities, of one reply.
+    pub reply: WideTable,
+}
+
+/// What the wide part remembers of a conversation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WideMemory {
+    joint: WideSum,
+    person: WideSum,
+    /// Whether the listener has spoken.
+    listener: bool,
+}
+
+impl WideMemory {
+    /// Nothing said yet.
+    pub fn empty() -> Self {
+        let empty = WideSum::empty(CONVERSATION_OUTPUTS);
+        Self { joint: empty.clone(), person: empty, listener: false }
+    }
+}
+
+impl WidePart {
+    /// Takes a turn into the memory.
+    pub fn remember(&self, memory: &mut WideMemory, text: &str, speaker: Speaker) {
+        let hashes = features(text, speaker, Alphabet::Words);
+        memory.joint.add(&self.joint.sum(&hashes));
+        match speaker {
+            Speaker::Person => memory.person.add(&self.person.sum(&hashes)),
+            Speaker::Listener => memory.listener = true,
+        }
+    }
+
+    /// Logits of risk and signals for the conversation so far: the mean of both
+    /// tables where a listener has spoken, so that the listener's own judgement
+    /// counts for half at most; the person's table alone where none has.
+    pub fn conversation(&self, memory: &WideMemory) -> Vec<f32> {
+        let person = self.person.logits(&memory.person);
+        if !memory.listener {
+            return person;
+        }
+        let joint = self.joint.logits(&memory.joint);
+        person.iter().zip(joint).map(|(p, j)| 0.5 * (p + j)).collect()
+    }
+
+    /// Logits of the sixteen crisis onsets for one user turn.
+    pub fn turn(&self, text: &str) -> Vec<f32> {
+        let hashes = features(text, Speaker::Person, Alphabet::WordsAndLetters);
+        self.turn.logits(&self.turn.sum(&hashes))
+    }
+
+    /// Logits of classes, harms and severities for one reply.
+    pub fn reply(&self, text: &str) -> Vec<f32> {
+        let hashes = features(text, Speaker::Listener, Alphabet::WordsAndLetters);
+        self.reply.logits(&self.reply.sum(&hashes))
+    }
+}
+
+/// Outputs of the conversation tables: risk, then the signals.
+pub const CONVERSATION_OUTPUTS: usize = 1 + Signal::ALL.len();
+
+/// What one output should be for one row, with its weight; `None` is unknown.
+type Target = Option<(bool, f32)>;
+
+/// A text in the fit: its features by speaker and the targets of all outputs.
+struct Row {
+    /// One feature list per turn (one only, for turns and replies).
+    texts: Vec<Vec<u32>>,
+    targets: Vec<Target>,
+}
+
+/// Fits all three tables. `weights` holds each source's weight.
+pub(super) fn fit(examples: &[&Example], weights: &[f32], config: &WideConfig) -> WidePart {
+    let conversations = |keep: fn(Role) -> bool| {
+        examples.iter().map(|e| conversation_row(e, weights[e.source], keep)).collect()
+    };
+    let conversation = (config.conversation_c, config.minimum_texts);
+    let turns = examples.iter().flat_map(|e| turn_rows(e, config.turn_positive)).collect();
+    let replies = examples.iter().flat_map(|e| e.replies.iter().map(reply_row)).collect();
+    WidePart {
+        joint: fit_table(conversations(|_| true), Alphabet::Words, CONVERSATION_OUTPUTS, conversation),
+        person: fit_table(
+            conversations(|role| role == Role::User),
+            Alphabet::Words,
+            CONVERSATION_OUTPUTS,
+            conversation,
+        ),
+        turn: fit_table(
+            turns,
+            Alphabet::WordsAndLetters,
+            CrisisLabel::ALL.len(),
+            (config.turn_c, config.minimum_texts),
+        ),
+        reply: fit_table(
+            replies,
+            Alphabet::WordsAndLetters,
+            outputs::REPLY,
+            (config.reply_c, config.minimum_texts),
+        ),
+    }
+}
+
+/// A conversation, with the turns of the roles that `keep` names.
+fn conversation_row(example: &Example, weight: f32, keep: fn(Role) -> bool) -> Row {
+    let mut targets: Vec<Target> = vec![example.high_risk.map(|y| (y, weight))];
+    match &example.signals {
+        Some(signals) => targets.extend(signals.iter().map(|&s| Some((s > 0.5, weight)))),
+        None => targets.extend(Signal::ALL.iter().map(|_| None)),
+    }
+    let turns = example.turns.iter().filter(|t| keep(t.role));
+    Row { texts: turns.map(|t| features(&t.text, speaker(t.role), Alphabet::Words)).collect(), targets }
+}
+
+/// Whose features a role's text gives.
+pub(crate) fn speaker(role: Role) -> Speaker {
+    match role {
+        Role::User => Speaker::Person,
+        Role::Assistant | Role::System => Speaker::Listener,
+    }
+}
+
+/// The user turns of a source with crisis labels.
+fn turn_rows(example: &Example, positive: f32) -> Vec<Row> {
+    example
+        .turns
+        .iter()
+        .filter_map(|turn| {
+            let begins = turn.crisis.as_ref()?;
+            let target = |label: &CrisisLabel| {
+                let here = begins.contains(label);
+                Some((here, if here { positive } else { 1.0 }))
+            };
+            Some(Row {
+                texts: vec![features(&turn.text, Speaker::Person, Alphabet::WordsAndLetters)],
+                targets: CrisisLabel::ALL.iter().map(target).collect(),
+            })
+        })
+        .collect()
+}
+
+fn reply_row(reply: &LabelledReply) -> Row {
+    let mut targets: Vec<Target> = ReplyClass::ALL.iter().map(|c| Some((*c == reply.class, 1.0))).collect();
+    match &reply.harm {
+        Some((harms, severity)) => {
+            targets.extend(Harm::ALL.iter().map(|h| Some((harms.contains(h), 1.0))));
+            targets.extend(Severity::ALL.iter().map(|s| Some((s == severity, 1.0))));
+        }
+        None => targets.extend((0..Harm::ALL.len() + Severity::ALL.len()).map(|_| None)),
+    }
+    Row { texts: vec![features(&reply.text, Speaker::Listener, Alphabet::WordsAndLetters)], targets }
+}
+
+/// A row as sparse numbers.
+struct Sparse {
+    columns: Vec<u32>,
+    values: Vec<f32>,
+}
+
+fn fit_table(
+    rows: Vec<Row>,
+    alphabet: Alphabet,
+    outputs: usize,
+    (c, minimum_texts): (f32, usize),
+) -> WideTable {
+    let (hashes, idf) = vocabulary(&rows, minimum_texts);
+    let sparse: Vec<Sparse> = rows.iter().map(|row| sparse_row(row, &hashes, &idf)).collect();
+    let columns: Vec<(Vec<f32>, f32)> = (0..outputs)
+        .into_par_iter()
+        .map(|output| {
+            let targets: Vec<Target> = rows.iter().map(|row| row.targets[output]).collect();
+            Regression { rows: &sparse, targets: &targets, c }.fit(hashes.len())
+        })
+        .collect();
+    let mut weights = vec![0.0; hashes.len() * outputs];
+    for (output, (column, _)) in columns.iter().enumerate() {
+        for (row, w) in column.iter().enumerate() {
+            weights[row * outputs + output] = *w;
+        }
+    }
+    let bias = columns.iter().map(|(_, bias)| *bias).collect();
+    WideTable { alphabet, hashes, idf, weights, bias }
+}
+
+/// The features that occur in enough rows, with their inverse document
+/// frequency `ln((1 + n) / (1 + df)) + 1`.
+fn vocabulary(rows: &[Row], minimum_texts: usize) -> (Vec<u32>, Vec<f32>) {
+    let mut frequency: BTreeMap<u32, usize> = BTreeMap::new();
+    for row in rows {
+        let distinct: std::collections::BTreeSet<u32> = row.texts.iter().flatten().copied().collect();
+        for hash in distinct {
+            *frequency.entry(hash).or_default() += 1;
+        }
+    }
+    frequency
+        .into_iter()
+        .filter(|(_, count)| *count >= minimum_texts)
+        .map(|(hash, count)| (hash, ((1.0 + rows.len() as f32) / (1.0 + count as f32)).ln() + 1.0))
+        .unzip()
+}
+
+fn sparse_row(row: &Row, hashes: &[u32], idf: &[f32]) -> Sparse {
+    let mut sums: BTreeMap<u32, f32> = BTreeMap::new();
+    let mut squares = 0.0;
+    for hash in row.texts.iter().flatten() {
+        if let Ok(column) = hashes.binary_search(hash) {
+            *sums.entry(column as u32).or_default() += idf[column];
+            squares += idf[column] * idf[column];
+        }
+    }
+    let inverse = if squares > 0.0 { 1.0 / f32::sqrt(squares) } else { 0.0 };
+    let (columns, values) = sums.into_iter().map(|(column, v)| (column, v * inverse)).unzip();
+    Sparse { columns, values }
+}
+
+/// One output's regression.
+struct Regression<'a> {
+    rows: &'a [Sparse],
+    targets: &'a [Target],
+    c: f32,
+}
+
+impl Regression<'_> {
+    /// Weights and intercept at the minimum.
+    fn fit(&self, features: usize) -> (Vec<f32>, f32) {
+        let mut point = vec![0.0; features + 1];
+        minimise(&mut point, |point, gradient| self.objective(point, gradient));
+        let bias = point.pop().unwrap_or_default();
+        (point, bias)
+    }
+
+    /// The objective; its gradient replaces `gradient`. The last number of
+    /// `point` is the intercept.
+    fn objective(&self, point: &[f32], gradient: &mut [f32]) -> f64 {
+        let (weights, bias) = (&point[..point.len() - 1], point[point.len() - 1]);
+        gradient[..weights.len()].copy_from_slice(weights);
+        gradient[weights.len()] = 0.0;
+        let mut total = 0.5 * weights.iter().map(|w| f64::from(w * w)).sum::<f64>();
+        for (row, target) in self.rows.iter().zip(self.targets) {
+            let Some((positive, weight)) = *target else { continue };
+            let logit = bias
+                + row.columns.iter().zip(&row.values).map(|(&c, v)| v * weights[c as usize]).sum::<f32>();
+            let (loss, derivative) = binary(logit, if positive { 1.0 } else { 0.0 }, self.c * weight, 1.0);
+            total += f64::from(loss);
+            for (&column, value) in row.columns.iter().zip(&row.values) {
+                gradient[column as usize] += derivative * value;
+            }
+            gradient[weights.len()] += derivative;
+        }
+        total
+    }
+}
+
+const HISTORY: usize = 8;
+const ITERATIONS: usize = 80;
+
+/// L-BFGS with backtracking; stops when the gradient has shrunk a
+/// thousandfold.
+fn minimise(point: &mut Vec<f32>, objective: impl Fn(&[f32], &mut [f32]) -> f64) {
+    let mut gradient = vec![0.0; point.len()];
+    let mut value = objective(point, &mut gradient);
+    let goal = inner(&gradient, &gradient).sqrt() * 1e-3;
+    let mut history: VecDeque<(Vec<f32>, Vec<f32>, f64)> = VecDeque::new();
+    for _ in 0..ITERATIONS {
+        if inner(&gradient, &gradient).sqrt() <= goal {
+            return;
+        }
+        let direction = quasi_newton_direction(&gradient, &history);
+        let slope = inner(&gradient, &direction);
+        let mut length =
+            if history.is_empty() { 1.0 / inner(&gradient, &gradient).sqrt().max(1.0) } else { 1.0 };
+        let mut next_gradient = vec![0.0; point.len()];
+        let mut accepted = None;
+        for _ in 0..20 {
+            let next: Vec<f32> = point.iter().zip(&direction).map(|(p, d)| p + length as f32 * d).collect();
+            let next_value = objective(&next, &mut next_gradient);
+            if next_value <= value + 1e-4 * length * slope {
+                accepted = Some((next, next_value));
+                break;
+            }
+            length *= 0.5;
+        }
+        let Some((next, next_value)) = accepted else { return };
+        let step: Vec<f32> = next.iter().zip(point.iter()).map(|(a, b)| a - b).collect();
+        let change: Vec<f32> = next_gradient.iter().zip(&gradient).map(|(a, b)| a - b).collect();
+        let curvature = inner(&step, &change);
+        if curvature > 1e-10 {
+            history.push_back((step, change, 1.0 / curvature));
+            if history.len() > HISTORY {
+                history.pop_front();
+            }
+        }
+        (*point, value, gradient) = (next, next_value, next_gradient);
+    }
+}
+
+/// The two-loop recursion: minus the approximate inverse Hessian times the
+/// gradient.
+fn quasi_newton_direction(gradient: &[f32], history: &VecDeque<(Vec<f32>, Vec<f32>, f64)>) -> Vec<f32> {
+    let mut q = gradient.to_vec();
+    let mut alphas = Vec::new();
+    for (step, change, rho) in history.iter().rev() {
+        let alpha = rho * inner(step, &q);
+        crate::kernel::add_scaled(&mut q, -alpha as f32, change);
+        alphas.push(alpha);
+    }
+    if let Some((_, change, rho)) = history.back() {
+        let scale = (1.0 / rho) / inner(change, change);
+        q.iter_mut().for_each(|x| *x *= scale as f32);
+    }
+    for ((step, change, rho), alpha) in history.iter().zip(alphas.iter().rev()) {
+        let beta = rho * inner(change, &q);
+        crate::kernel::add_scaled(&mut q, (alpha - beta) as f32, step);
+    }
+    q.iter_mut().for_each(|x| *x = -*x);
+    q
+}
+
+fn inner(a: &[f32], b: &[f32]) -> f64 {
+    a.chunks(4096).zip(b.chunks(4096)).map(|(x, y)| f64::from(crate::kernel::dot(x, y))).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fit_reaches_a_point_where_the_gradient_vanishes() {
+        let rows: Vec<Sparse> =
+            (0..40).map(|i| Sparse { columns: vec![i % 3, 3 + i % 2], values: vec![1.0, 0.5] }).collect();
+        let targets: Vec<Target> = (0..40).map(|i| Some((i % 3 == 0 || i % 7 == 0, 1.0))).collect();
+        let regression = Regression { rows: &rows, targets: &targets, c: 2.0 };
+        let (mut point, bias) = regression.fit(5);
+        point.push(bias);
+        let mut gradient = vec![0.0; 6];
+        regression.objective(&point, &mut gradient);
+        assert!(gradient.iter().all(|g| g.abs() < 0.05), "{gradient:?}");
+        assert!(point[0] > point[1], "the feature of the positive rows has the larger weight");
+    }
+}

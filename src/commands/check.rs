@@ -1,0 +1,124 @@
+//! `mindrail check`: one conversation, a timeline for people, the verdict and
+//! why.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueEnum};
+use mindrail_core::guard::Guard;
+use mindrail_core::reader::{self, ReadOptions, Row};
+use mindrail_core::report::{Report, report};
+use mindrail_core::verdict::UserAction;
+
+use super::timeline::{Style, Timeline};
+use super::{Exit, Judging};
+use crate::input::{self, FormatName};
+
+/// The conversation that `--demo` shows.
+const DEMO: &[u8] = include_bytes!("../../examples/demo.jsonl");
+
+/// Show one conversation turn by turn, the verdict and its reasons.
+///
+/// FILE may hold OpenAI messages (JSON), a transcript with nearly any style of
+/// speaker names, or a CSV; `-` reads standard input. If it holds several
+/// conversations, `--row` says which; the first otherwise.
+///
+/// Exit codes: 0 done, 1 the input cannot be read, 3 the verdict reached
+/// `--fail-on`.
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// The conversation's file, or `-`.
+    #[arg(required_unless_present = "demo")]
+    file: Option<PathBuf>,
+
+    /// Use the example that ships with the program.
+    #[arg(long, conflicts_with = "file")]
+    demo: bool,
+
+    /// Print the answer as JSON, without any text of the conversation.
+    #[arg(long)]
+    json: bool,
+
+    /// Exit with 3 when the verdict is this or graver.
+    #[arg(long, value_name = "ACTION")]
+    fail_on: Option<FailOn>,
+
+    /// Which conversation of the file, from 1.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    row: u64,
+
+    /// How the file is written.
+    #[arg(long, value_enum, default_value_t = FormatName::Auto)]
+    format: FormatName,
+
+    /// The CSV column that holds the conversation.
+    #[arg(long, value_name = "NAME")]
+    text_column: Option<String>,
+
+    #[command(flatten)]
+    judging: Judging,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum FailOn {
+    Support,
+    Escalate,
+}
+
+impl From<FailOn> for UserAction {
+    fn from(action: FailOn) -> Self {
+        match action {
+            FailOn::Support => Self::Support,
+            FailOn::Escalate => Self::Escalate,
+        }
+    }
+}
+
+impl Check {
+    pub(crate) fn run(self) -> anyhow::Result<Exit> {
+        let (bytes, options) = self.input()?;
+        let row = pick(&bytes, &options, self.row)?;
+        let (assessor, policy) = (self.judging.assessor()?, self.judging.policy()?);
+        let guard = Guard { assessor: &assessor, policy: &policy };
+        let report = report(&guard, &row.conversation, &row.partial_turns)?;
+        let mut out = std::io::stdout().lock();
+        if self.json {
+            serde_json::to_writer(&mut out, &report)?;
+            writeln!(out)?;
+        } else {
+            let style = if out.is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+                Style::Colour
+            } else {
+                Style::Plain
+            };
+            let timeline =
+                Timeline { conversation: &row.conversation, report: &report, policy: &policy, style };
+            write!(out, "{timeline}")?;
+        }
+        Ok(self.exit(&report))
+    }
+
+    fn input(&self) -> anyhow::Result<(Vec<u8>, ReadOptions)> {
+        let demo = Path::new("examples/demo.jsonl");
+        let path = self.file.as_deref().unwrap_or(demo);
+        let bytes = if self.demo { DEMO.to_vec() } else { input::bytes(path)? };
+        Ok((bytes, input::options(path, self.format, self.text_column.clone())))
+    }
+
+    fn exit(&self, report: &Report) -> Exit {
+        match self.fail_on {
+            Some(action) if report.verdict.action >= action.into() => Exit::Reached,
+            _ => Exit::Done,
+        }
+    }
+}
+
+/// The `number`-th conversation of the input, from 1.
+fn pick(bytes: &[u8], options: &ReadOptions, number: u64) -> anyhow::Result<Row> {
+    let skipped = usize::try_from(number - 1).context("--row")?;
+    match reader::read(bytes, options)?.nth(skipped) {
+        Some(row) => Ok(row?),
+        None => bail!("{}: there is no conversation {number}", options.source_name),
+    }
+}

@@ -1,0 +1,121 @@
+//! The command line: its shape, shared options, and exit codes.
+
+mod check;
+mod generate;
+mod model;
+mod score;
+mod timeline;
+mod train;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use mindrail_core::policy::Policy;
+use mindrail_model::assessor::EmbeddedAssessor;
+use mindrail_model::bundle::Bundle;
+
+/// A safety layer for AI assistants that talk with people in distress.
+///
+/// Mindrail reads a conversation turn by turn and says how much danger the
+/// person may be in, which signals show it, which crisis, since when, and what
+/// should happen now. It judges the assistant's replies as well. Nothing leaves
+/// this machine.
+///
+/// Begin with `mindrail check --demo`.
+#[derive(Debug, Parser)]
+#[command(name = "mindrail", version, max_term_width = 90)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(check::Check),
+    Score(score::Score),
+    #[command(subcommand)]
+    Train(train::Train),
+    #[command(subcommand)]
+    Model(model::Model),
+    Completions(generate::Completions),
+    Man(generate::Man),
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// All of it was done.
+    Done,
+    /// Something could not be done; the message is on standard error.
+    Failed,
+    /// A verdict reached `--fail-on`.
+    Reached,
+    /// A batch was done, but some of its rows were bad.
+    BadRows,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Reached => 3,
+            Exit::BadRows => 4,
+        })
+    }
+}
+
+impl Cli {
+    /// Carries out the command.
+    pub(crate) fn run(self) -> anyhow::Result<Exit> {
+        match self.command {
+            Command::Check(check) => check.run(),
+            Command::Score(score) => score.run(),
+            Command::Train(train) => train.run(),
+            Command::Model(model) => model.run(),
+            Command::Completions(completions) => completions.run(),
+            Command::Man(man) => man.run(),
+        }
+    }
+}
+
+/// Options of every command that judges.
+#[derive(Debug, Args)]
+pub(crate) struct Judging {
+    /// A policy file in place of the default. See
+    /// `crates/core/src/policy/default.toml`, which is commented.
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+
+    /// A bundle folder in place of the model inside this program.
+    #[arg(long, value_name = "FOLDER")]
+    bundle: Option<PathBuf>,
+}
+
+impl Judging {
+    fn policy(&self) -> anyhow::Result<Policy> {
+        let Some(path) = &self.policy else { return Ok(Policy::default()) };
+        let text = std::fs::read_to_string(path).with_context(|| format!("policy {}", path.display()))?;
+        Ok(Policy::from_toml(&path.display().to_string(), &text)?)
+    }
+
+    fn assessor(&self) -> anyhow::Result<EmbeddedAssessor> {
+        Ok(EmbeddedAssessor::new(&bundle(self.bundle.as_deref())?)?)
+    }
+}
+
+/// The bundle in a folder, or the one inside this program.
+fn bundle(folder: Option<&Path>) -> anyhow::Result<Bundle> {
+    Ok(match folder {
+        Some(folder) => Bundle::from_folder(folder)?,
+        None => Bundle::embedded()?,
+    })
+}
+
+/// Says something on standard error.
+#[expect(clippy::print_stderr, reason = "messages for people go to standard error, here and nowhere else")]
+pub(crate) fn complain(message: &str) {
+    eprintln!("mindrail: {message}");
+}
