@@ -1,1 +1,8 @@
+//! The binary as a user meets it: arguments in, text and exit codes out.
 
+mod check;
+mod model;
+mod program;
+mod score;
+mod shared;
+mod train;

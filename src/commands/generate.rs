@@ -1,6 +1,8 @@
 //! `mindrail completions` and `mindrail man`: what shells and packagers need,
 //! made from the command line's own definition.
 
+use std::io::Write as _;
+
 use clap::{Args, CommandFactory as _};
 
 use super::{Cli, Exit};
@@ -12,20 +14,17 @@ pub(crate) struct Completions {
     shell: clap_complete::Shell,
 }
 
-/// Print the manual page, in roff: `mindrail man | man -l -`.
-#[derive(Debug, Args)]
-pub(crate) struct Man {}
-
 impl Completions {
-    pub(crate) fn run(self) -> anyhow::Result<Exit> {
-        clap_complete::generate(self.shell, &mut Cli::command(), "mindrail", &mut std::io::stdout());
+    pub(crate) fn run(&self) -> anyhow::Result<Exit> {
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut Cli::command(), "mindrail", &mut script);
+        std::io::stdout().write_all(&script)?;
         Ok(Exit::Done)
     }
 }
 
-impl Man {
-    pub(crate) fn run(self) -> anyhow::Result<Exit> {
-        clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout())?;
-        Ok(Exit::Done)
-    }
+/// The manual page.
+pub(crate) fn man() -> anyhow::Result<Exit> {
+    clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout())?;
+    Ok(Exit::Done)
 }

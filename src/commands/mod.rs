@@ -40,7 +40,8 @@ enum Command {
     #[command(subcommand)]
     Model(model::Model),
     Completions(generate::Completions),
-    Man(generate::Man),
+    /// Print the manual page, in roff: `mindrail man | man -l -`.
+    Man,
 }
 
 /// How a command ended.
@@ -76,7 +77,7 @@ impl Cli {
             Command::Train(train) => train.run(),
             Command::Model(model) => model.run(),
             Command::Completions(completions) => completions.run(),
-            Command::Man(man) => man.run(),
+            Command::Man => generate::man(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `mindrail model`: what is inside the bundle, and how good it is.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Subcommand, ValueEnum};
 use mindrail_core::assessor::Assessor as _;
@@ -62,15 +62,15 @@ pub(crate) enum ViewName {
 impl Model {
     pub(crate) fn run(self) -> anyhow::Result<Exit> {
         match self {
-            Self::Inspect { bundle } => inspect(bundle),
-            Self::Evaluate { input, view, bundle } => measure(input, view, bundle),
-            Self::Bench { threads, bundle } => speed(threads, bundle),
+            Self::Inspect { bundle } => inspect(bundle.as_deref()),
+            Self::Evaluate { input, view, bundle } => measure(input, view, bundle.as_deref()),
+            Self::Bench { threads, bundle } => speed(threads, bundle.as_deref()),
         }
     }
 }
 
-fn inspect(folder: Option<PathBuf>) -> anyhow::Result<Exit> {
-    let bundle = super::bundle(folder.as_deref())?;
+fn inspect(folder: Option<&Path>) -> anyhow::Result<Exit> {
+    let bundle = super::bundle(folder)?;
     EmbeddedAssessor::new(&bundle)?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}", bundle.card.trim_end())?;
@@ -81,8 +81,8 @@ fn inspect(folder: Option<PathBuf>) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn measure(input: PathBuf, view: ViewName, folder: Option<PathBuf>) -> anyhow::Result<Exit> {
-    let bundle = super::bundle(folder.as_deref())?;
+fn measure(input: PathBuf, view: ViewName, folder: Option<&Path>) -> anyhow::Result<Exit> {
+    let bundle = super::bundle(folder)?;
     let assessor = EmbeddedAssessor::new(&bundle)?;
     let is_csv = input.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv"));
     let source = Source {
@@ -110,8 +110,8 @@ fn measure(input: PathBuf, view: ViewName, folder: Option<PathBuf>) -> anyhow::R
     Ok(Exit::Done)
 }
 
-fn speed(threads: usize, folder: Option<PathBuf>) -> anyhow::Result<Exit> {
-    let bundle = super::bundle(folder.as_deref())?;
+fn speed(threads: usize, folder: Option<&Path>) -> anyhow::Result<Exit> {
+    let bundle = super::bundle(folder)?;
     let mut out = std::io::stdout().lock();
     serde_json::to_writer_pretty(&mut out, &bench::run(&bundle, threads)?)?;
     writeln!(out)?;

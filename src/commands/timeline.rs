@@ -55,7 +55,7 @@ impl Timeline<'_> {
         match &turn.scores {
             Some(TurnReportScores::User { risk, onsets, .. }) => {
                 let onsets: Vec<&str> = onsets.iter().map(|o| o.wire()).collect();
-                let tone = self.risk_tone(risk.get());
+                let tone = Self::risk_tone(risk.get());
                 let onsets =
                     if onsets.is_empty() { String::new() } else { format!("  ◀ {}", onsets.join(", ")) };
                 writeln!(f, "{}{}", self.paint(tone, &bar(risk.get())), self.paint(Tone::Grave, &onsets))
@@ -81,7 +81,7 @@ impl Timeline<'_> {
         writeln!(f, "{}", self.paint(tone, &format!("{}{action}", class.wire())))
     }
 
-    fn risk_tone(&self, risk: f32) -> Tone {
+    fn risk_tone(risk: f32) -> Tone {
         if risk >= 0.5 {
             Tone::Grave
         } else if risk >= 0.2 {

@@ -25,8 +25,8 @@ use crate::wide::Speaker;
 /// Version of the layout of [`EmbeddedState`].
 const STATE_VERSION: u32 = 1;
 
-/// What the embedded assessor remembers: about 2 KB of numbers, however long
-/// the conversation.
+/// What the embedded assessor remembers: about 6 KB, however long the
+/// conversation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EmbeddedState {

@@ -10,6 +10,7 @@
 //! from a bundle whose hashes do not match.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 
 use mindrail_core::calibration::Calibration;
@@ -515,11 +516,15 @@ fn to_json(value: &impl Serialize, file: &'static str) -> Result<Vec<u8>, Bundle
     serde_json::to_vec_pretty(value).map_err(|e| damaged(file, e))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "errors are passed as they come from map_err")]
 fn damaged(file: &'static str, reason: impl ToString) -> BundleError {
     BundleError::Damaged { file, reason: reason.to_string() }
 }
 
 /// SHA-256 in hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+    Sha256::digest(bytes).iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }

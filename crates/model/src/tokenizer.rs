@@ -1,4 +1,4 @@
-//! WordPiece tokens of a turn, in segments that the encoder can read whole.
+//! `WordPiece` tokens of a turn, in segments that the encoder can read whole.
 
 use std::fmt;
 

@@ -3,10 +3,11 @@
 //! encoder misses, and it costs microseconds.
 //!
 //! A feature's weight is found by its 32-bit hash. Each feature counts once per
-//! turn, weighted by its inverse document frequency. A conversation's score is
-//! the sum over its turns divided by the square root of the summed squared turn
-//! norms, so that the running state is one number per output and one for the
-//! norm, however long the conversation becomes.
+//! text or conversation, weighted by its inverse document frequency, and the
+//! whole is divided by its norm. For a conversation that grows, the state is one
+//! number per output, one for the norm, and a bit map of [`SEEN_BITS`] bits that
+//! says which features have counted; none of them grows with it. Two features
+//! that share a bit count as one, which for 1,000 features costs 3 % of them.
 
 use std::collections::BTreeSet;
 
@@ -114,6 +115,34 @@ pub struct WideTable {
     pub weights: Vec<f32>,
     /// One per output.
     pub bias: Vec<f32>,
+}
+
+/// Size of the map of features that have counted: 4 KB.
+pub const SEEN_BITS: usize = 1 << 15;
+
+/// Which features of a conversation have counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SeenFeatures {
+    words: Vec<u64>,
+}
+
+impl SeenFeatures {
+    /// None yet.
+    pub fn empty() -> Self {
+        Self { words: vec![0; SEEN_BITS / 64] }
+    }
+
+    /// Notes a feature; whether it is new.
+    pub fn insert(&mut self, hash: u32) -> bool {
+        let bit = hash as usize % SEEN_BITS;
+        // A state from outside may hold fewer words; what is not there was seen.
+        let Some(word) = self.words.get_mut(bit / 64) else { return false };
+        let mask = 1 << (bit % 64);
+        let is_new = *word & mask == 0;
+        *word |= mask;
+        is_new
+    }
 }
 
 /// A weighted sum of features and the square of their norm.

@@ -71,7 +71,11 @@ impl LinearF32 {
 
 impl LinearI8 {
     /// Packs 8-bit weights (outputs x inputs, within ±127) with one scale per
-    /// output. `inputs` must be a multiple of 4.
+    /// output.
+    ///
+    /// # Panics
+    /// When the number of inputs is not a multiple of 4; it comes from the
+    /// architecture.
     pub fn new(weights: &[i8], scales: &[f32], bias: &[f32]) -> Self {
         let outputs = bias.len();
         let inputs = weights.len() / outputs;

@@ -6,6 +6,10 @@
 //! [`InstructionSet::detect`] has found, and handing checked slices to the
 //! `gemm` crate.
 #![allow(unsafe_code)]
+#![allow(
+    clippy::inline_always,
+    reason = "a function is compiled for an instruction set only where it is inlined"
+)]
 
 mod attention;
 mod elementwise;

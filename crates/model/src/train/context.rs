@@ -101,10 +101,6 @@ impl Context {
     }
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "two places, a vector and three gradients belong to one product"
-)]
 fn affine_backward(
     values: &[f32],
     gradients: &mut [f32],

@@ -199,6 +199,7 @@ struct CsvLabels {
 }
 
 impl Builder<'_> {
+    #[expect(clippy::needless_pass_by_value, reason = "errors are passed as they come from map_err")]
     fn row_error(&self, line: usize, reason: impl ToString) -> DataError {
         DataError::Row { path: self.path.to_owned(), line, reason: reason.to_string() }
     }
@@ -221,10 +222,9 @@ impl Builder<'_> {
         let last_user = row.turns.iter().rposition(|t| t.role == Role::User)?;
         let mut replies = Vec::new();
         for (i, turn) in row.turns.iter().enumerate() {
-            if let (Some(class), Some(before)) = (turn.response, i.checked_sub(1)) {
-                if row.turns[before].role == Role::User {
-                    replies.push(self.reply(before, &turn.text, class, None));
-                }
+            let answered = i.checked_sub(1).filter(|&before| row.turns[before].role == Role::User);
+            if let (Some(class), Some(before)) = (turn.response, answered) {
+                replies.push(self.reply(before, &turn.text, class, None));
             }
         }
         for reply in row.replies {

@@ -47,7 +47,7 @@ struct Halves<'a> {
 impl<'a> Halves<'a> {
     fn new(held_out: &'a [Scored]) -> Self {
         let (calibration, thresholds) =
-            held_out.iter().partition(|s| sha256(s.id.as_bytes()).as_bytes()[0] % 2 == 0);
+            held_out.iter().partition(|s| sha256(s.id.as_bytes()).as_bytes()[0].is_multiple_of(2));
         Self { calibration, thresholds }
     }
 }

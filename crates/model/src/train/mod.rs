@@ -87,6 +87,7 @@ impl TrainError {
         Self::Io { path: path.to_owned(), source }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "errors are passed as they come from map_err")]
     fn damaged(path: &Path, reason: impl ToString) -> Self {
         Self::Damaged { path: path.to_owned(), reason: reason.to_string() }
     }

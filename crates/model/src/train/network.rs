@@ -347,7 +347,7 @@ impl Network {
         let (w, c) = (self.width, self.context.width());
         let mut d_states = vec![vec![0.0; c]; trace.states.len()];
         for (k, (reply, d_out)) in trace.replies.iter().zip(d_replies).enumerate() {
-            let d = self.head_backward(&self.reply, values, &reply.input, d_out, gradients);
+            let d = head_backward(&self.reply, values, &reply.input, d_out, gradients);
             let place = trace.places.replies[k] * w;
             let answered = trace.places.turns[reply.step] * w;
             add_scaled(&mut d_vectors[place..place + w], 1.0, &d[..w]);
@@ -358,7 +358,7 @@ impl Network {
             }
         }
         for ((step, input), d_out) in trace.user_inputs.iter().zip(d_user) {
-            let d = self.head_backward(&self.user, values, input, d_out, gradients);
+            let d = head_backward(&self.user, values, input, d_out, gradients);
             add_scaled(&mut d_vectors[trace.places.turns[*step] * w..][..w], 1.0, &d[..w]);
             add_scaled(&mut d_states[*step], 1.0, &d[w..]);
         }
@@ -369,20 +369,6 @@ impl Network {
             add_scaled(&mut d_vectors[trace.places.turns[step] * w..][..w], 1.0, &d_input[..w]);
             d_next = d_before;
         }
-    }
-
-    fn head_backward(
-        &self,
-        head: &Linear,
-        values: &[f32],
-        input: &[f32],
-        d_out: &[f32],
-        gradients: &mut [f32],
-    ) -> Vec<f32> {
-        let mut d_input = vec![0.0; input.len()];
-        head.backward_weights(gradients, input, d_out);
-        head.backward_inputs(values, d_out, &mut d_input);
-        d_input
     }
 }
 
@@ -450,6 +436,20 @@ impl TurnVectors {
         }
         d
     }
+}
+
+/// Adds a head's gradients and returns that of its input.
+fn head_backward(
+    head: &Linear,
+    values: &[f32],
+    input: &[f32],
+    d_out: &[f32],
+    gradients: &mut [f32],
+) -> Vec<f32> {
+    let mut d_input = vec![0.0; input.len()];
+    head.backward_weights(gradients, input, d_out);
+    head.backward_inputs(values, d_out, &mut d_input);
+    d_input
 }
 
 /// What the context reads of a turn: its vector and who speaks.
@@ -557,7 +557,7 @@ mod tests {
             let place = parameters.place(&name);
             for _ in 0..3 {
                 let at = place.start + random.below(place.len());
-                let mut moved = |by: f32| {
+                let moved = |by: f32| {
                     let mut values = parameters.values().to_vec();
                     values[at] += by;
                     f64::from(network.learn(

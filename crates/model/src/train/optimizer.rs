@@ -13,6 +13,9 @@ const BETA1: f32 = 0.9;
 const BETA2: f32 = 0.999;
 const EPSILON: f32 = 1e-8;
 
+/// Numbers that one thread updates at a time.
+const CHUNK: usize = 1 << 14;
+
 /// Learning rates and decay.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -91,7 +94,6 @@ impl AdamW {
             let step = rate / correction1;
             let root = 1.0 / correction2.sqrt();
             let keep = 1.0 - rate * slot.decay;
-            const CHUNK: usize = 1 << 14;
             values[slot.place.clone()]
                 .par_chunks_mut(CHUNK)
                 .zip(gradients[slot.place.clone()].par_chunks(CHUNK))
@@ -122,7 +124,7 @@ impl AdamW {
             .iter()
             .map(|slot| {
                 gradients[slot.place.clone()]
-                    .par_chunks(1 << 14)
+                    .par_chunks(CHUNK)
                     .map(|part| crate::kernel::dot(part, part))
                     .sum::<f32>()
             })

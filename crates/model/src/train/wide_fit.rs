@@ -2,7 +2,7 @@
 //! L-BFGS (Nocedal and Wright 2006, algorithm 7.5). The objective is that of
 //! scikit-learn: `C * sum(weight * logloss) + |w|^2 / 2`, intercept free.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use mindrail_core::conversation::Role;
 use mindrail_core::taxonomy::{CrisisLabel, Harm, ReplyClass, Severity, Signal, Taxonomy};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::examples::{Example, LabelledReply};
 use super::objective::binary;
 use crate::architecture::outputs;
-use crate::wide::{Alphabet, Speaker, WideSum, WideTable, features};
+use crate::wide::{Alphabet, SeenFeatures, Speaker, WideSum, WideTable, features};
 
 /// How the wide part is fitted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,6 +49,7 @@ pub struct WidePart {
 pub struct WideMemory {
     joint: WideSum,
     person: WideSum,
+    seen: SeenFeatures,
     /// Whether the listener has spoken.
     listener: bool,
 }
@@ -57,14 +58,15 @@ impl WideMemory {
     /// Nothing said yet.
     pub fn empty() -> Self {
         let empty = WideSum::empty(CONVERSATION_OUTPUTS);
-        Self { joint: empty.clone(), person: empty, listener: false }
+        Self { joint: empty.clone(), person: empty, seen: SeenFeatures::empty(), listener: false }
     }
 }
 
 impl WidePart {
     /// Takes a turn into the memory.
     pub fn remember(&self, memory: &mut WideMemory, text: &str, speaker: Speaker) {
-        let hashes = features(text, speaker, Alphabet::Words);
+        let mut hashes = features(text, speaker, Alphabet::Words);
+        hashes.retain(|&hash| memory.seen.insert(hash));
         memory.joint.add(&self.joint.sum(&hashes));
         match speaker {
             Speaker::Person => memory.person.add(&self.person.sum(&hashes)),
@@ -112,28 +114,28 @@ struct Row {
 
 /// Fits all three tables. `weights` holds each source's weight.
 pub(super) fn fit(examples: &[&Example], weights: &[f32], config: &WideConfig) -> WidePart {
-    let conversations = |keep: fn(Role) -> bool| {
+    let conversations = |keep: fn(Role) -> bool| -> Vec<Row> {
         examples.iter().map(|e| conversation_row(e, weights[e.source], keep)).collect()
     };
     let conversation = (config.conversation_c, config.minimum_texts);
-    let turns = examples.iter().flat_map(|e| turn_rows(e, config.turn_positive)).collect();
-    let replies = examples.iter().flat_map(|e| e.replies.iter().map(reply_row)).collect();
+    let turns: Vec<Row> = examples.iter().flat_map(|e| turn_rows(e, config.turn_positive)).collect();
+    let replies: Vec<Row> = examples.iter().flat_map(|e| e.replies.iter().map(reply_row)).collect();
     WidePart {
-        joint: fit_table(conversations(|_| true), Alphabet::Words, CONVERSATION_OUTPUTS, conversation),
+        joint: fit_table(&conversations(|_| true), Alphabet::Words, CONVERSATION_OUTPUTS, conversation),
         person: fit_table(
-            conversations(|role| role == Role::User),
+            &conversations(|role| role == Role::User),
             Alphabet::Words,
             CONVERSATION_OUTPUTS,
             conversation,
         ),
         turn: fit_table(
-            turns,
+            &turns,
             Alphabet::WordsAndLetters,
             CrisisLabel::ALL.len(),
             (config.turn_c, config.minimum_texts),
         ),
         reply: fit_table(
-            replies,
+            &replies,
             Alphabet::WordsAndLetters,
             outputs::REPLY,
             (config.reply_c, config.minimum_texts),
@@ -198,12 +200,12 @@ struct Sparse {
 }
 
 fn fit_table(
-    rows: Vec<Row>,
+    rows: &[Row],
     alphabet: Alphabet,
     outputs: usize,
     (c, minimum_texts): (f32, usize),
 ) -> WideTable {
-    let (hashes, idf) = vocabulary(&rows, minimum_texts);
+    let (hashes, idf) = vocabulary(rows, minimum_texts);
     let sparse: Vec<Sparse> = rows.iter().map(|row| sparse_row(row, &hashes, &idf)).collect();
     let columns: Vec<(Vec<f32>, f32)> = (0..outputs)
         .into_par_iter()
@@ -227,7 +229,7 @@ fn fit_table(
 fn vocabulary(rows: &[Row], minimum_texts: usize) -> (Vec<u32>, Vec<f32>) {
     let mut frequency: BTreeMap<u32, usize> = BTreeMap::new();
     for row in rows {
-        let distinct: std::collections::BTreeSet<u32> = row.texts.iter().flatten().copied().collect();
+        let distinct: BTreeSet<u32> = row.texts.iter().flatten().copied().collect();
         for hash in distinct {
             *frequency.entry(hash).or_default() += 1;
         }
@@ -239,17 +241,14 @@ fn vocabulary(rows: &[Row], minimum_texts: usize) -> (Vec<u32>, Vec<f32>) {
         .unzip()
 }
 
+/// Each known feature of the row once, scaled to norm 1.
 fn sparse_row(row: &Row, hashes: &[u32], idf: &[f32]) -> Sparse {
-    let mut sums: BTreeMap<u32, f32> = BTreeMap::new();
-    let mut squares = 0.0;
-    for hash in row.texts.iter().flatten() {
-        if let Ok(column) = hashes.binary_search(hash) {
-            *sums.entry(column as u32).or_default() += idf[column];
-            squares += idf[column] * idf[column];
-        }
-    }
-    let inverse = if squares > 0.0 { 1.0 / f32::sqrt(squares) } else { 0.0 };
-    let (columns, values) = sums.into_iter().map(|(column, v)| (column, v * inverse)).unzip();
+    let distinct: BTreeSet<u32> = row.texts.iter().flatten().copied().collect();
+    let columns: Vec<u32> =
+        distinct.iter().filter_map(|h| hashes.binary_search(h).ok()).map(|c| c as u32).collect();
+    let squares: f32 = columns.iter().map(|&c| idf[c as usize] * idf[c as usize]).sum();
+    let inverse = if squares > 0.0 { 1.0 / squares.sqrt() } else { 0.0 };
+    let values = columns.iter().map(|&c| idf[c as usize] * inverse).collect();
     Sparse { columns, values }
 }
 

@@ -1,0 +1,80 @@
+//! `mindrail check`.
+
+use crate::program::Folder;
+
+const CALM: &str = "user: my bus was late again\nassistant: Annoying. Did you get there?\nuser: yes, all good, we laughed about it\n";
+
+#[test]
+fn the_demo_shows_a_timeline_and_escalates() {
+    let ran = Folder::new().run(&["check", "--demo"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stdout.contains("Verdict: ESCALATE"), "{}", ran.stdout);
+    assert!(!ran.stdout.contains('\x1b'), "no escape sequences in a pipe");
+}
+
+#[test]
+fn fail_on_escalate_exits_with_three() {
+    let ran = Folder::new().run(&["check", "--demo", "--fail-on", "escalate"]);
+    assert_eq!(ran.code, Some(3));
+}
+
+#[test]
+fn an_everyday_conversation_does_not_reach_fail_on_escalate() {
+    let ran = Folder::new().run_with_input(&["check", "-", "--fail-on", "escalate"], CALM);
+    assert_eq!(ran.code, Some(0), "{}", ran.stdout);
+}
+
+#[test]
+fn json_carries_no_text_of_the_conversation() {
+    let ran = Folder::new().run_with_input(&["check", "-", "--json"], CALM);
+    let report: serde_json::Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    assert_eq!(report["status"], "ok");
+    assert_eq!(report["turns"].as_array().map(Vec::len), Some(3));
+    assert!(!ran.stdout.contains("laughed"));
+}
+
+#[test]
+fn a_conversation_without_a_user_turn_is_never_allowed() {
+    let ran = Folder::new().run_with_input(&["check", "-", "--json"], "assistant: Hello, how can I help?\n");
+    let report: serde_json::Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    assert_eq!(report["verdict"]["action"], "support");
+    assert!(report["risk"].is_null());
+    assert!(ran.stdout.contains("no_user_turn"));
+}
+
+#[test]
+fn a_long_turn_is_read_whole_and_a_very_long_one_is_said_to_be_cut() {
+    let words =
+        |count: usize| format!("user: {}\n", "we went to the lake and it was fine ".repeat(count / 9));
+    let long = Folder::new().run_with_input(&["check", "-", "--json"], &words(900));
+    assert!(long.stdout.contains("\"not_evaluated\":[]"), "{}", long.stdout);
+    let longer = Folder::new().run_with_input(&["check", "-", "--json"], &words(4000));
+    assert!(longer.stdout.contains("truncated"), "{}", longer.stdout);
+}
+
+#[test]
+fn a_script_that_the_model_cannot_read_is_said_and_supported() {
+    let ran = Folder::new().run_with_input(&["check", "-", "--json"], "user: 今天我很难过不知道怎么办\n");
+    let report: serde_json::Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    assert_eq!(report["not_evaluated"][0]["reason"], "unsupported_language");
+    assert_ne!(report["verdict"]["action"], "allow");
+}
+
+#[test]
+fn a_bad_file_is_an_error_that_says_what_was_expected() {
+    let folder = Folder::new();
+    folder.write("chat.json", r#"{"messages":[{"role":"moderator","content":"hello there"}]}"#);
+    let ran = folder.run(&["check", "chat.json"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("chat.json") && ran.stderr.contains("moderator"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("hello there"));
+}
+
+#[test]
+fn a_policy_with_an_unknown_key_is_refused_with_its_line() {
+    let folder = Folder::new();
+    folder.write("policy.toml", "version = 1\nsurprise = true\n");
+    let ran = folder.run(&["check", "--demo", "--policy", "policy.toml"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("policy.toml"), "{}", ran.stderr);
+}

@@ -1,0 +1,108 @@
+//! `mindrail score`.
+
+use serde_json::Value;
+
+use crate::program::{Folder, repository};
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect()
+}
+
+fn schema() -> jsonschema::Validator {
+    let text = std::fs::read_to_string(repository("schemas/score.schema.json")).expect("the schema");
+    let schema: Value = serde_json::from_str(&text).expect("JSON");
+    jsonschema::validator_for(&schema).expect("a valid schema")
+}
+
+#[test]
+fn every_line_keeps_the_contract_and_the_order_of_the_input() {
+    let folder = Folder::new();
+    let batch = std::fs::read_to_string(repository("examples/batch.jsonl")).expect("the example");
+    folder.write("in.jsonl", format!("{batch}not json at all\n"));
+    let ran = folder.run(&["score", "--input", "in.jsonl", "--output", "out.jsonl"]);
+    assert_eq!(ran.code, Some(4), "bad rows have an exit code of their own: {}", ran.stderr);
+    let (schema, found) = (schema(), lines(&folder.read("out.jsonl")));
+    for line in &found {
+        let errors: Vec<String> = schema.iter_errors(line).map(|e| e.to_string()).collect();
+        assert!(errors.is_empty(), "{errors:?}");
+    }
+    let ids: Vec<Value> = lines(&batch).iter().map(|row| row["id"].clone()).collect();
+    let found_ids: Vec<Value> = found.iter().take(ids.len()).map(|row| row["id"].clone()).collect();
+    assert_eq!(found_ids, ids);
+    assert_eq!(found[ids.len()]["status"], "error");
+}
+
+#[test]
+fn the_shape_of_a_line_does_not_change_unnoticed() {
+    let folder = Folder::new();
+    folder.write(
+        "in.jsonl",
+        r#"{"id":"a","messages":[{"role":"system","content":"be kind"},{"role":"user","content":"hi, long day"},{"role":"assistant","content":"Tell me about it."}]}"#,
+    );
+    folder.run(&["score", "--input", "in.jsonl", "--output", "out.jsonl"]);
+    let mut line = lines(&folder.read("out.jsonl")).remove(0);
+    blur(&mut line);
+    insta::assert_json_snapshot!(line);
+}
+
+/// Replaces what a new model changes by what it must be.
+fn blur(value: &mut Value) {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            assert!((0.0..=1.0).contains(&number.as_f64().unwrap_or(-1.0)), "{number} is a probability");
+            *value = "probability".into();
+        }
+        Value::Object(fields) => {
+            for (name, field) in fields.iter_mut() {
+                match name.as_str() {
+                    "sha256" | "version" => *field = name.as_str().into(),
+                    "class" | "severity" | "action" if field.is_string() => *field = name.as_str().into(),
+                    "high_risk" => *field = "boolean".into(),
+                    "reasons" | "onsets" => *field = "list".into(),
+                    _ => blur(field),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(blur),
+        _ => {}
+    }
+}
+
+#[test]
+fn csv_and_jsonl_of_the_same_conversation_give_the_same_scores() {
+    let folder = Folder::new();
+    folder.write("in.jsonl", r#"{"id":"1","messages":[{"role":"user","content":"hello you"},{"role":"assistant","content":"Hi!"},{"role":"user","content":"bye then"}]}"#);
+    folder
+        .write("in.csv", "id,chat\n1,\"**user:** hello you\n\n**assistant:** Hi!\n\n**user:** bye then\"\n");
+    folder.run(&["score", "--input", "in.jsonl", "--output", "a.jsonl"]);
+    let ran = folder.run(&["score", "--input", "in.csv", "--text-column", "chat", "--output", "b.jsonl"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(folder.read("a.jsonl"), folder.read("b.jsonl"), "speaker style must not reach the model");
+}
+
+#[test]
+fn a_batch_that_was_cut_short_goes_on_and_ends_the_same() {
+    let folder = Folder::new();
+    folder.write("in.jsonl", std::fs::read(repository("examples/batch.jsonl")).expect("the example"));
+    folder.run(&["score", "--input", "in.jsonl", "--output", "whole.jsonl"]);
+    let whole = folder.read("whole.jsonl");
+    let cut = whole.lines().next().map_or(0, str::len) + 40;
+    folder.write("part.jsonl", &whole[..cut]);
+    let refused = folder.run(&["score", "--input", "in.jsonl", "--output", "part.jsonl"]);
+    assert_eq!(refused.code, Some(1), "an existing output is not overwritten unasked");
+    let ran = folder.run(&["score", "--input", "in.jsonl", "--output", "part.jsonl", "--resume"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(folder.read("part.jsonl"), whole);
+}
+
+#[test]
+fn no_text_of_a_bad_row_reaches_output_or_messages() {
+    let folder = Folder::new();
+    folder.write(
+        "in.jsonl",
+        "{\"messages\":[{\"role\":\"user\",\"content\":[1,\"my secret\"]}]}\n{\"secret words\n",
+    );
+    let ran = folder.run(&["score", "--input", "in.jsonl", "--output", "out.jsonl"]);
+    assert_eq!(ran.code, Some(4));
+    assert!(!ran.stderr.contains("secret") && !folder.read("out.jsonl").contains("secret"), "{}", ran.stderr);
+}
