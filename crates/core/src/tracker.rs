@@ -9,9 +9,12 @@
 //! - A Confirm begins at the first user turn where its probability reaches its
 //!   threshold, and never again. Nothing clears it: people deny, minimise and
 //!   change the subject, and none of this makes them safe.
-//! - If both tenses of one type first reach their thresholds on one turn, only
-//!   the ongoing one begins. The past one is read as the same event and is used
-//!   up. On different turns, ongoing and past are events of their own.
+//! - One turn mostly makes one event explicit, told by several related labels.
+//!   Of the Confirms that first reach their thresholds on one turn, the most
+//!   probable begins; another begins beside it only if it is itself
+//!   [sure](TrackerConfig::sure) and not the other tense of a more probable one.
+//!   The others are read as the same event and are used up. On different turns,
+//!   types and tenses are events of their own.
 //! - An Alert begins at the first turn where it reaches its threshold, unless a
 //!   Confirm of the same tense first reaches its own on that turn. After that it
 //!   waits: for a Confirm of the same tense, which resolves it, and then for its
@@ -41,6 +44,9 @@ pub struct TrackerConfig {
     /// Alert is possible only once the Alert's probability has fallen below
     /// this fraction of its threshold. Lower means fewer repeated Alerts.
     pub release: Probability,
+    /// From this probability on, a Confirm begins beside a more probable one of
+    /// the same turn.
+    pub sure: Probability,
 }
 
 /// Whom an event concerns.
@@ -232,7 +238,7 @@ impl Tracker {
         let readings = readings(turn, user_scores, calibration);
         let fresh = self.first_crossings(&readings);
         let mut begun = self.begin_alerts(&readings, &fresh);
-        begun.extend(fresh.iter().filter(|onset| begins_event(onset, &fresh)));
+        begun.extend(fresh.iter().filter(|onset| begins_event(onset, &fresh, self.config.sure)));
         for onset in fresh {
             self.crossings.insert(onset.label, onset);
         }
@@ -362,16 +368,20 @@ fn is_confirm_of(onset: &Onset, tense: Tense) -> bool {
     matches!(onset.label.stage(), Stage::Confirm(_)) && onset.label.tense() == tense
 }
 
-/// Whether a fresh crossing begins an event as a Confirm: not if the ongoing
-/// tense of the same type is fresh on the same turn.
-fn begins_event(onset: &Onset, fresh: &[Onset]) -> bool {
-    let is_twin =
-        |other: &Onset| other.label.stage() == onset.label.stage() && other.label.tense() == Tense::Ongoing;
-    match (onset.label.stage(), onset.label.tense()) {
-        (Stage::Alert, _) => false,
-        (Stage::Confirm(_), Tense::Ongoing) => true,
-        (Stage::Confirm(_), Tense::Past) => !fresh.iter().any(is_twin),
+/// Whether a fresh crossing begins an event as a Confirm: the most probable one
+/// of its turn does, the first of equals; another only if it is sure and no more
+/// probable one is its other tense.
+fn begins_event(onset: &Onset, fresh: &[Onset], sure: Probability) -> bool {
+    if onset.label.stage() == Stage::Alert {
+        return false;
     }
+    let precedes = |other: &&Onset| {
+        let earlier = other.probability == onset.probability && other.label < onset.label;
+        other.label.stage() != Stage::Alert && (other.probability > onset.probability || earlier)
+    };
+    let mut rivals = fresh.iter().filter(precedes).peekable();
+    let is_first = rivals.peek().is_none();
+    is_first || (onset.probability >= sure && rivals.all(|rival| rival.label.stage() != onset.label.stage()))
 }
 
 #[cfg(test)]
@@ -389,6 +399,7 @@ mod tests {
     };
 
     const RELEASE: f32 = 0.5;
+    const SURE: f32 = 0.7;
 
     fn p(value: f32) -> Probability {
         Probability::new(value).expect("a probability")
@@ -408,7 +419,7 @@ mod tests {
     }
 
     fn tracker() -> Tracker {
-        Tracker::new(TrackerConfig { release: p(RELEASE) })
+        Tracker::new(TrackerConfig { release: p(RELEASE), sure: p(SURE) })
     }
 
     /// A turn with these crisis probabilities and nothing else.
@@ -462,19 +473,27 @@ mod tests {
     }
 
     #[test]
-    fn both_tenses_of_one_type_on_one_turn_begin_the_ongoing_one() {
-        let both = turn(&[(ConfirmDvOngoing, 0.6), (ConfirmDvPast, 0.9)]);
+    fn of_both_tenses_on_one_turn_the_more_probable_begins() {
+        let both = turn(&[(ConfirmDvOngoing, 0.8), (ConfirmDvPast, 0.9)]);
         let mut tracker = tracker();
         let begun = run(&mut tracker, &[both.clone(), both]);
-        assert_eq!(begun, [(0, ConfirmDvOngoing)]);
-        assert!(tracker.crossing(ConfirmDvPast).is_some());
-        assert_eq!(tracker.phase_of(Tense::Past), Phase::Confirmed);
+        assert_eq!(begun, [(0, ConfirmDvPast)]);
+        assert!(tracker.crossing(ConfirmDvOngoing).is_some(), "the verdict still sees the ongoing one");
+        assert_eq!(tracker.phase_of(Tense::Ongoing), Phase::Confirmed);
+    }
+
+    #[test]
+    fn beside_the_most_probable_confirm_only_a_sure_one_begins() {
+        let unsure = [turn(&[(ConfirmDvOngoing, 0.9), (ConfirmShOngoing, 0.6)])];
+        assert_eq!(onsets(&unsure), [(0, ConfirmDvOngoing)]);
+        let sure = [turn(&[(ConfirmDvOngoing, 0.9), (ConfirmShOngoing, 0.7)])];
+        assert_eq!(onsets(&sure), [(0, ConfirmShOngoing), (0, ConfirmDvOngoing)]);
     }
 
     #[test]
     fn tenses_of_different_turns_or_types_are_kept_apart() {
         let history = [
-            turn(&[(ConfirmDvPast, 0.6), (ConfirmShOngoing, 0.6)]),
+            turn(&[(ConfirmDvPast, 0.7), (ConfirmShOngoing, 0.8)]),
             turn(&[(ConfirmDvOngoing, 0.6)]),
             turn(&[(ConfirmShPast, 0.6)]),
         ];
@@ -557,9 +576,15 @@ mod tests {
 
     fn naive_confirm(history: &[UserScores], label: CrisisLabel) -> Option<usize> {
         let begins = first(history, label)?;
-        let twin = CrisisLabel::ALL[label.index() & !1];
-        let absorbed = label.tense() == Tense::Past && first(history, twin) == Some(begins);
-        (!absorbed).then_some(begins)
+        let own = at(history, begins, label);
+        let rivals: Vec<CrisisLabel> = CrisisLabel::ALL[2..]
+            .iter()
+            .copied()
+            .filter(|&l| l != label && first(history, l) == Some(begins))
+            .filter(|&l| at(history, begins, l) > own || (at(history, begins, l) == own && l < label))
+            .collect();
+        let twin = CrisisLabel::ALL[label.index() ^ 1];
+        (rivals.is_empty() || (own >= SURE && !rivals.contains(&twin))).then_some(begins)
     }
 
     fn naive_alerts(history: &[UserScores], label: CrisisLabel) -> Vec<usize> {

@@ -212,7 +212,9 @@ impl EmbeddedAssessor {
             risk,
             crisis: Scores::from_fn(|label: CrisisLabel| {
                 let i = label.index();
-                Probability::from_logit(self.blend.crisis.apply(deep[outputs::CRISIS + i], wide_turn[i]))
+                Probability::from_logit(
+                    self.blend.crisis(label).apply(deep[outputs::CRISIS + i], wide_turn[i]),
+                )
             }),
             signals,
         }

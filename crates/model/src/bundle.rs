@@ -2,8 +2,8 @@
 //!
 //! - `manifest.json`: format, name, version, architecture, what it was trained
 //!   on, and the SHA-256 of the other four;
-//! - `weights.safetensors`: large matrices in 8 bits with one scale per row,
-//!   the rest in f32, and the tables of the wide part;
+//! - `weights.safetensors`: matrices in 8 bits with one scale per row, the
+//!   rest in f32, and the tables of the wide part;
 //! - `tokenizer.json`, `calibration.json`, `MODEL_CARD.md`.
 //!
 //! The manifest's own SHA-256 names the bundle as a whole. Nothing is served
@@ -14,6 +14,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use mindrail_core::calibration::Calibration;
+use mindrail_core::taxonomy::{CrisisLabel, Stage};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -67,8 +68,10 @@ pub struct Blend {
     pub risk: Mix,
     /// The nine signals.
     pub signals: Mix,
-    /// The sixteen crisis onsets.
-    pub crisis: Mix,
+    /// The two alerts.
+    pub alert: Mix,
+    /// The fourteen confirms.
+    pub confirm: Mix,
     /// Reply classes.
     pub classes: Mix,
     /// Harms.
@@ -88,6 +91,16 @@ pub struct Mix {
     pub wide: f32,
     /// Added to the sum.
     pub bias: f32,
+}
+
+impl Blend {
+    /// The weights of a crisis label.
+    pub fn crisis(&self, label: CrisisLabel) -> Mix {
+        match label.stage() {
+            Stage::Alert => self.alert,
+            Stage::Confirm(_) => self.confirm,
+        }
+    }
 }
 
 impl Mix {
@@ -365,10 +378,9 @@ impl NewBundle<'_> {
     }
 }
 
-/// The large matrices: the encoder's linear layers and the word embedding.
+/// Every matrix is stored in 8 bits; biases and norms stay in f32.
 fn is_quantized(spec: &TensorSpec) -> bool {
-    let in_layer = spec.name.starts_with("encoder.layer.") && spec.shape.len() == 2;
-    in_layer || spec.name == "embeddings.word_embeddings.weight"
+    spec.shape.len() == 2
 }
 
 fn scales_of(name: &str) -> String {
@@ -412,7 +424,7 @@ fn check_calibration(found: &BundleCalibration) -> Result<(), BundleError> {
         }
     }
     let b = &found.blend;
-    for mix in [b.risk, b.signals, b.crisis, b.classes, b.harms, b.severity] {
+    for mix in [b.risk, b.signals, b.alert, b.confirm, b.classes, b.harms, b.severity] {
         if !(mix.deep >= 0.0 && mix.wide >= 0.0 && mix.bias.is_finite()) {
             return Err(damaged("calibration.json", "a blend weight is negative or not a number"));
         }

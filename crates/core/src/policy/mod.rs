@@ -732,7 +732,7 @@ mod tests {
     #[test]
     fn an_unknown_key_is_an_error_with_its_line() {
         let message = error_of(|text| text.replace("at_support =", "at_suport ="));
-        insta::assert_snapshot!(message, @"policy.toml:38: person.risk.at_suport: unknown field `at_suport`, expected one of `rule`, `at_high_risk`, `at_support`, `thresholds`");
+        insta::assert_snapshot!(message, @"policy.toml:41: person.risk.at_suport: unknown field `at_suport`, expected one of `rule`, `at_high_risk`, `at_support`, `thresholds`");
     }
 
     #[test]
@@ -744,20 +744,20 @@ mod tests {
     #[test]
     fn a_value_out_of_range_is_an_error_with_its_line() {
         let message = error_of(|text| text.replace("factor = 0.5", "factor = 1.5"));
-        insta::assert_snapshot!(message, @"policy.toml:118: reply.in_danger.factor: 1.5 is not a probability between 0 and 1");
+        insta::assert_snapshot!(message, @"policy.toml:121: reply.in_danger.factor: 1.5 is not a probability between 0 and 1");
     }
 
     #[test]
     fn what_was_not_evaluated_cannot_be_allowed() {
         let message = error_of(|text| text.replace("truncated = \"support\"", "truncated = \"allow\""));
-        insta::assert_snapshot!(message, @"policy.toml:106: person.not_evaluated.truncated: unknown variant `allow`, expected `support` or `escalate`");
+        insta::assert_snapshot!(message, @"policy.toml:109: person.not_evaluated.truncated: unknown variant `allow`, expected `support` or `escalate`");
     }
 
     #[test]
     fn own_thresholds_in_the_wrong_order_are_an_error() {
         let own = "[person.risk.thresholds.fr]\nhigh_risk = 0.2\nsupport = 0.4\n";
         let message = error_of(|text| format!("{text}{own}"));
-        insta::assert_snapshot!(message, @"policy.toml:160: person.risk.thresholds.fr: found support = 0.4 above high_risk = 0.2, expected it at or below");
+        insta::assert_snapshot!(message, @"policy.toml:163: person.risk.thresholds.fr: found support = 0.4 above high_risk = 0.2, expected it at or below");
     }
 
     #[test]
@@ -775,7 +775,7 @@ mod tests {
     #[test]
     fn the_safe_class_cannot_be_a_harmful_one() {
         let message = error_of(|text| text.replace("\"Toxic Language\"", "\"Safe Response\""));
-        insta::assert_snapshot!(message, @"policy.toml:130: reply.harmful_reply.classes: found the safe class, expected one of the seven unsafe ones");
+        insta::assert_snapshot!(message, @"policy.toml:133: reply.harmful_reply.classes: found the safe class, expected one of the seven unsafe ones");
     }
 
     #[test]
@@ -787,10 +787,10 @@ mod tests {
             )
         };
         let missing = Policy::from_toml("policy.toml", &line("")).expect_err("no day");
-        insta::assert_snapshot!(missing, @"policy.toml:160: resources.helplines: missing field `verified_at`");
+        insta::assert_snapshot!(missing, @"policy.toml:163: resources.helplines: missing field `verified_at`");
         let wrong = line("verified_at = \"last week\"\n");
         let wrong = Policy::from_toml("policy.toml", &wrong).expect_err("no day");
-        insta::assert_snapshot!(wrong, @"policy.toml:165: resources.helplines.verified_at: found `last week`, expected a day written as YYYY-MM-DD");
+        insta::assert_snapshot!(wrong, @"policy.toml:168: resources.helplines.verified_at: found `last week`, expected a day written as YYYY-MM-DD");
         let right = line("verified_at = \"2026-01-31\"\n");
         let policy = Policy::from_toml("policy.toml", &right).expect("a policy");
         assert_eq!(policy.resources.helplines(Language::Fr).count(), 1);

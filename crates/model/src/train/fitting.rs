@@ -15,21 +15,20 @@ use mindrail_core::calibration::{
     threshold_for_max_f1, threshold_for_recall,
 };
 use mindrail_core::language::Language;
-use mindrail_core::metrics::{MicroF1, OnsetSets, confusion_at, count_onsets, wilson_interval};
+use mindrail_core::metrics::{MicroF1, OnsetSets, auroc, confusion_at, count_onsets, wilson_interval};
 use mindrail_core::policy::Policy;
 use mindrail_core::probability::Probability;
 use mindrail_core::taxonomy::{CrisisLabel, Harm, ReplyClass, Scores, Severity, Signal, Stage, Taxonomy};
 use mindrail_core::tracker::Tracker;
 
 use super::TrainError;
-use super::held_out::{Scored, UserLogits};
+use super::held_out::{ReplyLogits, Scored, UserLogits};
 use super::objective::pool;
 use crate::architecture::outputs;
 use crate::assessor::reply_scores;
 use crate::bundle::sha256;
 use crate::bundle::{Blend, BundleCalibration, Mix};
 use crate::figures::Outcome;
-use crate::train::CONVERSATION_OUTPUTS;
 
 /// A grave signal at or above this is certain: the policy's default asks for
 /// the same.
@@ -73,63 +72,156 @@ pub(super) fn fit(held_out: &[Scored], sharpness: f32) -> Result<BundleCalibrati
     Ok(BundleCalibration { blend, calibration })
 }
 
-/// The weights of the two parts, by logistic regression on their logits.
+/// Shares of the deep part that are tried where ranking or onsets decide.
+const SHARES: [f32; 9] = [0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1.0];
+
+/// The weights of the two parts. Log loss would let the largest source decide,
+/// so risk takes the share with the best mean AUROC over sources and views,
+/// and crisis those with the best tracked onsets; signals and harms are fitted
+/// by logistic regression.
 fn fit_blend(rows: &[&Scored], sharpness: f32) -> Result<Blend, TrainError> {
-    let mut risk = Pairs::default();
     let mut signals = Pairs::default();
-    let mut crisis = Pairs::default();
     let mut harms = Pairs::default();
     for scored in rows {
         for view in &scored.views {
-            add_conversation(scored, (view, sharpness), &mut risk, &mut signals);
-            for (turn, gold) in view.iter().zip(scored.onsets.iter().flatten()) {
-                for label in CrisisLabel::ALL {
-                    let i = label.index();
-                    crisis.push(turn.deep[outputs::CRISIS + i], turn.wide_turn[i], gold.contains(label));
-                }
+            for signal in Signal::ALL {
+                let Some(gold) = &scored.signals else { continue };
+                let (deep, wide) = pooled_pair(view, outputs::SIGNALS + signal.index(), sharpness);
+                signals.push(deep, wide, gold[signal.index()] > 0.5);
             }
         }
-        for reply in &scored.replies {
-            for harm in Harm::ALL {
-                let i = outputs::HARMS + harm.index();
-                if let Some((gold, _)) = &reply.harm {
-                    harms.push(reply.deep[i], reply.wide[i], gold.contains(harm));
+        for (reply, harm) in scored.replies.iter().flat_map(|r| Harm::ALL.iter().map(move |h| (r, h))) {
+            let i = outputs::HARMS + harm.index();
+            if let Some((gold, _)) = &reply.harm {
+                harms.push(reply.deep[i], reply.wide[i], gold.contains(harm));
+            }
+        }
+    }
+    let classes = |row: &ReplyLogits| Some((0..outputs::HARMS, row.class.index()));
+    let severity = |row: &ReplyLogits| {
+        Some((outputs::SEVERITY..outputs::SEVERITY + Severity::ALL.len(), row.harm.as_ref()?.1.index()))
+    };
+    let mut blend = Blend {
+        risk: fit_risk(rows, sharpness)?,
+        signals: signals.fit("signals")?,
+        alert: Mix { deep: 0.3, wide: 0.7, bias: 0.0 },
+        confirm: Mix { deep: 0.3, wide: 0.7, bias: 0.0 },
+        harms: harms.fit("harms")?,
+        classes: best_softmax_mix(rows, classes),
+        severity: best_softmax_mix(rows, severity),
+    };
+    (blend.alert, blend.confirm) = best_crisis_mixes(&blend, rows, sharpness)?;
+    Ok(blend)
+}
+
+/// The pooled deep logit and the last wide logit of a conversation.
+fn pooled_pair(view: &[UserLogits], output: usize, sharpness: f32) -> (f32, f32) {
+    let deep: Vec<f32> = view.iter().map(|t| t.deep[output]).collect();
+    (pool(&deep, sharpness).0, view.last().map_or(0.0, |t| t.wide_conversation[output]))
+}
+
+/// The share of the deep part with the best mean AUROC over sources and views,
+/// then scale and bias by logistic regression on that sum.
+fn fit_risk(rows: &[&Scored], sharpness: f32) -> Result<Mix, TrainError> {
+    let mut best = (-1.0, SHARES[0]);
+    for share in SHARES {
+        let score = mean_auroc(rows, share, sharpness);
+        if score > best.0 {
+            best = (score, share);
+        }
+    }
+    let mut sums = Pairs::default();
+    for scored in rows {
+        for view in &scored.views {
+            let (deep, wide) = pooled_pair(view, outputs::RISK, sharpness);
+            sums.push(best.1 * deep + (1.0 - best.1) * wide, 0.0, scored.high_risk);
+        }
+    }
+    Ok(sums.fit("risk")?.spread(best.1))
+}
+
+/// AUROC of risk at one share of the deep part; see [`mean_over_sources`].
+fn mean_auroc(rows: &[&Scored], share: f32, sharpness: f32) -> f64 {
+    let sum = |view: &[UserLogits]| {
+        let (deep, wide) = pooled_pair(view, outputs::RISK, sharpness);
+        f64::from(share * deep + (1.0 - share) * wide)
+    };
+    mean_over_sources(&by_source(rows, sum), auroc)
+}
+
+/// Scores and labels of each source and view; the corpus is one source (`None`).
+type BySource = BTreeMap<(Option<usize>, usize), (Vec<f64>, Vec<bool>)>;
+
+fn by_source(rows: &[&Scored], score: impl Fn(&[UserLogits]) -> f64) -> BySource {
+    let mut groups = BySource::new();
+    for scored in rows {
+        let source = scored.onsets.is_none().then_some(scored.source);
+        for (index, view) in scored.views.iter().enumerate() {
+            let (scores, labels) = groups.entry((source, index)).or_default();
+            scores.push(score(view));
+            labels.push(scored.high_risk);
+        }
+    }
+    groups
+}
+
+/// A metric averaged over views and over the sources that have both classes.
+/// The corpus, which is what the model is for, counts as much as all others
+/// together: pooled rows would let the largest source decide.
+fn mean_over_sources(groups: &BySource, metric: impl Fn(&[f64], &[bool]) -> Option<f64>) -> f64 {
+    let mean = |of_corpus: bool| {
+        let own = groups.iter().filter(|((source, _), _)| source.is_none() == of_corpus);
+        let both = own.filter(|(_, (_, labels))| labels.contains(&true) && labels.contains(&false));
+        let values: Vec<f64> = both.filter_map(|(_, (scores, labels))| metric(scores, labels)).collect();
+        (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+    };
+    let parts: Vec<f64> = [mean(true), mean(false)].into_iter().flatten().collect();
+    parts.iter().sum::<f64>() / parts.len().max(1) as f64
+}
+
+/// The share of the deep part with the best tracked onsets, one for both
+/// stages, then scale and bias of each stage by logistic regression on that sum.
+fn best_crisis_mixes(blend: &Blend, rows: &[&Scored], sharpness: f32) -> Result<(Mix, Mix), TrainError> {
+    let mut best = (-1.0, blend.alert, blend.confirm);
+    for share in SHARES {
+        let alert = crisis_pairs(rows, Decided::Alert, share).fit("alert")?.spread(share);
+        let confirm = crisis_pairs(rows, Decided::Confirm, share).fit("confirm")?.spread(share);
+        let scorer = Scorer { blend: Blend { alert, confirm, ..*blend }, platt: Platt::IDENTITY, sharpness };
+        let (_, threshold) = best_threshold(&scorer, rows, Decided::Confirm, NEVER);
+        let (score, _) = best_threshold(&scorer, rows, Decided::Alert, threshold);
+        if score > best.0 {
+            best = (score, alert, confirm);
+        }
+    }
+    Ok((best.1, best.2))
+}
+
+fn crisis_pairs(rows: &[&Scored], decided: Decided, share: f32) -> Pairs {
+    let mut sums = Pairs::default();
+    for scored in rows {
+        for view in &scored.views {
+            for (turn, gold) in view.iter().zip(scored.onsets.iter().flatten()) {
+                for label in CrisisLabel::ALL.iter().filter(|l| decided.covers(**l)) {
+                    let i = label.index();
+                    let sum = share * turn.deep[outputs::CRISIS + i] + (1.0 - share) * turn.wide_turn[i];
+                    sums.push(sum, 0.0, gold.contains(label));
                 }
             }
         }
     }
-    let classes = |row: &super::held_out::ReplyLogits| Some((0..outputs::HARMS, row.class.index()));
-    let severity = |row: &super::held_out::ReplyLogits| {
-        Some((outputs::SEVERITY..outputs::SEVERITY + Severity::ALL.len(), row.harm.as_ref()?.1.index()))
-    };
-    Ok(Blend {
-        risk: risk.fit("risk")?,
-        signals: signals.fit("signals")?,
-        crisis: crisis.fit("crisis")?,
-        harms: harms.fit("harms")?,
-        classes: best_softmax_mix(rows, classes),
-        severity: best_softmax_mix(rows, severity),
-    })
+    sums
 }
 
-/// A conversation's last turn with the pooled deep logit stands for its risk
-/// and its signals.
-fn add_conversation(
-    scored: &Scored,
-    (view, sharpness): (&[UserLogits], f32),
-    risk: &mut Pairs,
-    signals: &mut Pairs,
-) {
-    let Some(last) = view.last() else { return };
-    for output in 0..CONVERSATION_OUTPUTS {
-        let deep: Vec<f32> = view.iter().map(|t| t.deep[output]).collect();
-        let deep = pool(&deep, sharpness).0;
-        let wide = last.wide_conversation[output];
-        if output == outputs::RISK {
-            risk.push(deep, wide, scored.high_risk);
-        } else if let Some(gold) = &scored.signals {
-            signals.push(deep, wide, gold[output - outputs::SIGNALS] > 0.5);
-        }
+/// The stage of crisis labels that a search decides on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Decided {
+    Alert,
+    Confirm,
+}
+
+impl Decided {
+    fn covers(self, label: CrisisLabel) -> bool {
+        (label.stage() == Stage::Alert) == (self == Self::Alert)
     }
 }
 
@@ -146,44 +238,37 @@ impl Pairs {
         self.labels.push(label);
     }
 
-    /// The regression's weights; a part that it would weigh negatively gets 0
-    /// and the other is fitted alone.
+    /// The regression's weights; a part that it would weigh negatively gets 0.
     fn fit(&self, name: &str) -> Result<Mix, TrainError> {
         let error = |e: &dyn ToString| TrainError::Calibration(format!("{name}: {}", e.to_string()));
         let both = fit_logistic(&self.features, &self.labels, 1.0).map_err(|e| error(&e))?;
-        let (deep, wide) = (both.weights[0] as f32, both.weights[1] as f32);
-        if deep >= 0.0 && wide >= 0.0 {
-            return Ok(Mix { deep, wide, bias: both.intercept as f32 });
-        }
-        let kept = usize::from(deep < 0.0);
-        let single: Vec<Vec<f64>> = self.features.iter().map(|f| vec![f[kept]]).collect();
-        let one = fit_logistic(&single, &self.labels, 1.0).map_err(|e| error(&e))?;
-        let weight = (one.weights[0] as f32).max(0.0);
-        let bias = one.intercept as f32;
-        Ok(if kept == 0 {
-            Mix { deep: weight, wide: 0.0, bias }
-        } else {
-            Mix { deep: 0.0, wide: weight, bias }
-        })
+        let weight = |i: usize| (both.weights[i] as f32).max(0.0);
+        Ok(Mix { deep: weight(0), wide: weight(1), bias: both.intercept as f32 })
+    }
+}
+
+impl Mix {
+    /// A scale that was fitted on `share x deep + (1 - share) x wide` as weights
+    /// of the two parts.
+    fn spread(self, share: f32) -> Self {
+        Self { deep: self.deep * share, wide: self.deep * (1.0 - share), bias: self.bias }
     }
 }
 
 /// The softmax blend with the lowest log loss on a grid.
 fn best_softmax_mix(
     rows: &[&Scored],
-    target: impl Fn(&super::held_out::ReplyLogits) -> Option<(std::ops::Range<usize>, usize)>,
+    target: impl Fn(&ReplyLogits) -> Option<(std::ops::Range<usize>, usize)>,
 ) -> Mix {
     const GRID: [f32; 8] = [0.0, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0];
     let replies: Vec<_> =
         rows.iter().flat_map(|s| &s.replies).filter_map(|r| Some((r, target(r)?))).collect();
     let loss = |mix: Mix| -> f64 {
         let mut gradient = vec![0.0; outputs::REPLY];
-        let one =
-            |(reply, (range, gold)): &(&super::held_out::ReplyLogits, (std::ops::Range<usize>, usize))| {
-                let logits: Vec<f32> =
-                    range.clone().map(|i| mix.apply(reply.deep[i], reply.wide[i])).collect();
-                f64::from(super::objective::categorical(&logits, *gold, 1.0, &mut gradient))
-            };
+        let one = |(reply, (range, gold)): &(&ReplyLogits, (std::ops::Range<usize>, usize))| {
+            let logits: Vec<f32> = range.clone().map(|i| mix.apply(reply.deep[i], reply.wide[i])).collect();
+            f64::from(super::objective::categorical(&logits, *gold, 1.0, &mut gradient))
+        };
         replies.iter().map(one).sum()
     };
     let mixes = GRID.iter().flat_map(|&deep| GRID.iter().map(move |&wide| Mix { deep, wide, bias: 0.0 }));
@@ -209,9 +294,8 @@ impl Scorer {
     /// Blended logit of risk or a signal after the last turn of a view.
     fn logit(&self, view: &[UserLogits], output: usize) -> f32 {
         let mix = if output == outputs::RISK { self.blend.risk } else { self.blend.signals };
-        let deep: Vec<f32> = view.iter().map(|t| t.deep[output]).collect();
-        let wide = view.last().map_or(0.0, |t| t.wide_conversation[output]);
-        mix.apply(pool(&deep, self.sharpness).0, wide)
+        let (deep, wide) = pooled_pair(view, output, self.sharpness);
+        mix.apply(deep, wide)
     }
 
     fn signals(&self, view: &[UserLogits]) -> Scores<Signal> {
@@ -229,7 +313,7 @@ impl Scorer {
         Scores::from_fn(|label: CrisisLabel| {
             let i = label.index();
             Probability::from_logit(
-                self.blend.crisis.apply(turn.deep[outputs::CRISIS + i], turn.wide_turn[i]),
+                self.blend.crisis(label).apply(turn.deep[outputs::CRISIS + i], turn.wide_turn[i]),
             )
         })
     }
@@ -287,7 +371,7 @@ impl Scorer {
         }
     }
 
-    fn class(&self, reply: &super::held_out::ReplyLogits) -> ReplyClass {
+    fn class(&self, reply: &ReplyLogits) -> ReplyClass {
         reply_scores(&self.blend, &reply.deep, &reply.wide).classes.top().0
     }
 }
@@ -301,45 +385,68 @@ fn fit_platt(scorer: &Scorer, rows: &[&Scored]) -> Result<Platt, TrainError> {
 }
 
 /// One value for all languages, because single languages have too few rows for
-/// one of their own; recall and false-positive rate are each language's.
+/// one of their own; recall and false-positive rate are each language's, on the
+/// corpus.
 fn risk_thresholds(
     scorer: &Scorer,
     rows: &[&Scored],
 ) -> Result<BTreeMap<Language, RiskThresholds>, TrainError> {
     let error = |e: &dyn ToString| TrainError::Calibration(format!("risk thresholds: {}", e.to_string()));
+    let corpus: Vec<&&Scored> = rows.iter().filter(|s| s.onsets.is_some()).collect();
     let scored = |language: Option<Language>| -> (Vec<Probability>, Vec<bool>) {
-        let own = rows.iter().filter(|s| language.is_none_or(|l| s.language == l));
+        let own = corpus.iter().filter(|s| language.is_none_or(|l| s.language == l));
         own.flat_map(|s| s.views.iter().map(|view| (scorer.risk(view), s.high_risk))).unzip()
     };
+    let high = best_mean_f1(&by_source(rows, |view| f64::from(scorer.risk(view).get())));
     let (risks, labels) = scored(None);
-    let high = threshold_for_max_f1(&risks, &labels).map_err(|e| error(&e))?;
-    let mut support = threshold_for_recall(&risks, &labels, SUPPORT_RECALL).map_err(|e| error(&e))?;
-    if support.value > high.value {
-        support.value = high.value;
-    }
+    let support = threshold_for_recall(&risks, &labels, SUPPORT_RECALL).map_err(|e| error(&e))?.value;
+    let support = if support > high { high } else { support };
     let mut thresholds = BTreeMap::new();
     for language in Language::ALL {
         let (risks, labels) = scored(Some(language));
-        let at = |chosen: &RiskThreshold| {
-            achieved(chosen, &risks, &labels)
-                .ok_or_else(|| error(&format!("no rows in `{}`", language.wire())))
+        let at = |value, target: &str| {
+            let no_rows = || error(&format!("the corpus has too few rows in `{}`", language.wire()));
+            achieved(value, target, &risks, &labels).ok_or_else(no_rows)
         };
-        thresholds.insert(language, RiskThresholds { high_risk: at(&high)?, support: at(&support)? });
+        let both = RiskThresholds {
+            high_risk: at(high, "max F1, averaged over sources and views, all languages")?,
+            support: at(support, "recall >= 0.95 on the corpus, all languages")?,
+        };
+        thresholds.insert(language, both);
     }
     Ok(thresholds)
 }
 
-/// The same threshold with what it achieves on these rows.
-fn achieved(threshold: &RiskThreshold, risks: &[Probability], labels: &[bool]) -> Option<RiskThreshold> {
+/// The threshold with the highest F1 averaged over sources and views.
+fn best_mean_f1(groups: &BySource) -> Probability {
+    let mut best = (-1.0, 0.5);
+    for step in 1..100 {
+        let threshold = 0.01 * f64::from(step);
+        let f1 =
+            mean_over_sources(groups, |scores, labels| Some(confusion_at(scores, labels, threshold).f1()));
+        if f1 > best.0 {
+            best = (f1, threshold);
+        }
+    }
+    probability(best.1 as f32)
+}
+
+/// A threshold with what it achieves on these rows.
+fn achieved(
+    value: Probability,
+    target: &str,
+    risks: &[Probability],
+    labels: &[bool],
+) -> Option<RiskThreshold> {
     let scores: Vec<f64> = risks.iter().map(|p| f64::from(p.get())).collect();
-    let counts = confusion_at(&scores, labels, f64::from(threshold.value.get()));
+    let counts = confusion_at(&scores, labels, f64::from(value.get()));
     let estimate = |hits: usize, of: usize| {
         let (low, high) = wilson_interval(hits, of)?;
         Some(Estimate { value: hits as f64 / of as f64, low, high })
     };
     Some(RiskThreshold {
-        value: threshold.value,
-        target: format!("{}, all languages together", threshold.target),
+        value,
+        target: target.to_owned(),
         recall: estimate(counts.tp, counts.tp + counts.fn_)?,
         false_positive_rate: estimate(counts.fp, counts.fp + counts.tn)?,
         rows: labels.len(),
@@ -357,24 +464,45 @@ fn signal_thresholds(scorer: &Scorer, rows: &[&Scored]) -> Scores<Signal> {
     })
 }
 
-/// One threshold for alerts and one for confirms: the pair with the highest
-/// turn-level micro F1 after tracking.
+/// Thresholds that are tried, as logits.
+const STEPS: std::ops::RangeInclusive<i32> = -18..=8;
+
+/// A threshold that nothing reaches.
+const NEVER: f32 = 1.0;
+
+/// One threshold for alerts and one for confirms, each with the best turn-level
+/// micro F1 after tracking given the other.
 fn crisis_thresholds(scorer: &Scorer, rows: &[&Scored]) -> Scores<CrisisLabel> {
-    let steps: Vec<f32> = (1..=20).map(|i| 0.03 * i as f32).collect();
-    let mut best = (-1.0, 0.3, 0.3);
-    for &alert in &steps {
-        for &confirm in &steps {
-            let calibration = crisis_only(alert, confirm);
-            let sets = rows
-                .iter()
-                .flat_map(|s| s.views.iter().filter_map(|view| scorer.onsets(s, view, &calibration)));
-            let counts: MicroF1 = sets.map(|sets| count_onsets(&sets, 0)).sum();
-            if counts.f1() > best.0 {
-                best = (counts.f1(), alert, confirm);
-            }
+    let (_, confirm) = best_threshold(scorer, rows, Decided::Confirm, NEVER);
+    let (_, alert) = best_threshold(scorer, rows, Decided::Alert, confirm);
+    let (_, confirm) = best_threshold(scorer, rows, Decided::Confirm, alert);
+    by_stage(alert, confirm)
+}
+
+/// The best F1 over thresholds of one stage, with the other stage's fixed. Gold
+/// labels of a stage that never fires are left out.
+fn best_threshold(scorer: &Scorer, rows: &[&Scored], decided: Decided, other: f32) -> (f64, f32) {
+    let mut best = (-1.0, 0.5);
+    for step in STEPS {
+        let threshold = Probability::from_logit(0.25 * step as f32).get();
+        let (alert, confirm) =
+            if decided == Decided::Alert { (threshold, other) } else { (other, threshold) };
+        let calibration = crisis_only(alert, confirm);
+        let sets =
+            rows.iter().flat_map(|s| s.views.iter().filter_map(|view| scorer.onsets(s, view, &calibration)));
+        let counts: MicroF1 = sets
+            .map(|mut sets| {
+                if other >= NEVER {
+                    sets.gold.retain(|&(_, label)| decided.covers(CrisisLabel::ALL[label]));
+                }
+                count_onsets(&sets, 0)
+            })
+            .sum();
+        if counts.f1() > best.0 {
+            best = (counts.f1(), threshold);
         }
     }
-    by_stage(best.1, best.2)
+    best
 }
 
 fn by_stage(alert: f32, confirm: f32) -> Scores<CrisisLabel> {

@@ -29,7 +29,7 @@ use crate::evaluate::evaluate;
 use crate::figures::{Outcome, measure_by_language};
 use crate::parameters::Parameters;
 use crate::random::Random;
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{SEGMENT_TOKENS, Tokenizer};
 
 /// What a run works with.
 struct Run<'a> {
@@ -82,7 +82,8 @@ pub fn run(config: &TrainConfig, progress: &mut dyn Progress) -> Result<(), Trai
             format: bundle::FORMAT,
             name: config.name.clone(),
             version: config.version.clone(),
-            architecture: run.architecture.clone(),
+            // No segment is longer, so later positions are never read.
+            architecture: Architecture { positions: SEGMENT_TOKENS, ..run.architecture.clone() },
             files: BTreeMap::new(),
             training: training.clone(),
         },
