@@ -581,7 +581,11 @@ mod tests {
             .iter()
             .copied()
             .filter(|&l| l != label && first(history, l) == Some(begins))
-            .filter(|&l| at(history, begins, l) > own || (at(history, begins, l) == own && l < label))
+            .filter(|&l| match at(history, begins, l).total_cmp(&own) {
+                std::cmp::Ordering::Greater => true,
+                std::cmp::Ordering::Equal => l < label,
+                std::cmp::Ordering::Less => false,
+            })
             .collect();
         let twin = CrisisLabel::ALL[label.index() ^ 1];
         (rivals.is_empty() || (own >= SURE && !rivals.contains(&twin))).then_some(begins)

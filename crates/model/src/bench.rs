@@ -9,14 +9,33 @@ use mindrail_core::assessor::Assessor as _;
 use mindrail_core::conversation::{Role, Turn};
 use serde::Serialize;
 
+use crate::architecture::Architecture;
 use crate::assessor::EmbeddedAssessor;
 use crate::bundle::{Bundle, BundleError, InF32};
-use crate::encoder::Encoder;
+use crate::encoder::{Encoder, Precision, TensorSource};
 
 /// Unmeasured runs before the measured ones.
 pub const WARM_UP: usize = 5;
 /// Measured runs.
 pub const RUNS: usize = 30;
+
+/// Tensors with the position embeddings repeated up to 512.
+struct MorePositions<'a>(&'a dyn TensorSource);
+
+impl TensorSource for MorePositions<'_> {
+    fn precision(&self) -> Precision {
+        self.0.precision()
+    }
+
+    fn floats(&self, name: &str) -> Vec<f32> {
+        let values = self.0.floats(name);
+        if name == "embeddings.position_embeddings.weight" { values.repeat(4) } else { values }
+    }
+
+    fn bytes(&self, name: &str) -> (Vec<i8>, Vec<f32>) {
+        self.0.bytes(name)
+    }
+}
 
 /// A median time.
 #[derive(Debug, Clone, Serialize)]
@@ -42,9 +61,12 @@ pub struct Timing {
 pub fn run(bundle: &Bundle, threads: usize) -> Result<Vec<Timing>, BundleError> {
     let float = InF32(bundle);
     let mut timings = Vec::new();
+    // The bundle holds the positions of one segment; longer texts are measured
+    // with these repeated, which changes no time.
+    let long = Architecture { positions: 512, ..bundle.manifest.architecture.clone() };
     let encoders = [
-        ("f32", Encoder::new(&bundle.manifest.architecture, &float)),
-        ("int8", Encoder::new(&bundle.manifest.architecture, bundle)),
+        ("f32", Encoder::new(&long, &MorePositions(&float))),
+        ("int8", Encoder::new(&long, &MorePositions(bundle))),
     ];
     for (precision, encoder) in &encoders {
         for batch in [1, 16] {

@@ -85,14 +85,29 @@ fn transpose_head(rows: &[f32], width: usize, from: usize, out: &mut [f32], toke
     }
 }
 
+/// Numbers that an inner loop keeps in registers.
+const BLOCK: usize = 32;
+
 multiversion! {
     /// `row[j] = scale * sum_d vector[d] * by_dimension[d][j]`.
     fn combine_rows(vector: &[f32], scale: f32, by_dimension: &[f32], tokens: usize, row: &mut [f32]) {
-        row.fill(0.0);
-        for (d, &x) in vector.iter().enumerate() {
-            let x = x * scale;
-            for (r, &y) in row.iter_mut().zip(&by_dimension[d * tokens..][..tokens]) {
-                *r += x * y;
+        for (block, out) in row.chunks_mut(BLOCK).enumerate() {
+            let mut sums = [0.0f32; BLOCK];
+            let from = block * BLOCK;
+            for (d, &x) in vector.iter().enumerate() {
+                let source = &by_dimension[d * tokens + from..][..out.len()];
+                if let Some(source) = source.first_chunk::<BLOCK>() {
+                    for (sum, &y) in sums.iter_mut().zip(source) {
+                        *sum += x * y;
+                    }
+                } else {
+                    for (sum, &y) in sums.iter_mut().zip(source) {
+                        *sum += x * y;
+                    }
+                }
+            }
+            for (o, sum) in out.iter_mut().zip(&sums) {
+                *o = sum * scale;
             }
         }
     }
@@ -101,9 +116,23 @@ multiversion! {
 multiversion! {
     /// `out += sum_j row[j] * matrix[j][from..]`.
     fn weighted_rows(row: &[f32], matrix: &[f32], width: usize, from: usize, out: &mut [f32]) {
-        for (j, &weight) in row.iter().enumerate() {
-            for (o, &x) in out.iter_mut().zip(&matrix[j * width + from..]) {
-                *o += weight * x;
+        for (block, out) in out.chunks_mut(BLOCK).enumerate() {
+            let mut sums = [0.0f32; BLOCK];
+            let from = from + block * BLOCK;
+            for (j, &weight) in row.iter().enumerate() {
+                let source = &matrix[j * width + from..][..out.len()];
+                if let Some(source) = source.first_chunk::<BLOCK>() {
+                    for (sum, &x) in sums.iter_mut().zip(source) {
+                        *sum += weight * x;
+                    }
+                } else {
+                    for (sum, &x) in sums.iter_mut().zip(source) {
+                        *sum += weight * x;
+                    }
+                }
+            }
+            for (o, sum) in out.iter_mut().zip(&sums) {
+                *o += sum;
             }
         }
     }

@@ -76,14 +76,20 @@ multiversion! {
 multiversion! {
     /// Softmax of one row, in place. An empty row stays empty.
     pub(crate) fn softmax(row: &mut [f32]) {
-        let mut highest = f32::NEG_INFINITY;
-        for &x in row.iter() {
-            highest = if x > highest { x } else { highest };
+        let mut lanes = [f32::NEG_INFINITY; 16];
+        for chunk in row.chunks_exact(16) {
+            for (lane, &x) in lanes.iter_mut().zip(chunk) {
+                *lane = if x > *lane { x } else { *lane };
+            }
         }
+        for (lane, &x) in lanes.iter_mut().zip(row.chunks_exact(16).remainder()) {
+            *lane = if x > *lane { x } else { *lane };
+        }
+        let highest = lanes.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         for x in row.iter_mut() {
             *x = exp(*x - highest);
         }
-        let inverse = 1.0 / row.iter().sum::<f32>();
+        let inverse = 1.0 / sum(row);
         for x in row.iter_mut() {
             *x *= inverse;
         }
