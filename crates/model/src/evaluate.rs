@@ -24,16 +24,22 @@ pub fn evaluate<A: Assessor>(
     examples: &[Example],
     view: View,
 ) -> Result<Vec<Outcome>, StateError> {
+    let policy = Policy::default();
     let mut outcomes = Vec::new();
     for example in examples {
-        outcomes.extend(outcome(assessor, example, view)?);
+        outcomes.extend(outcome(assessor, &policy, example, view)?);
     }
     Ok(outcomes)
 }
 
-fn outcome<A: Assessor>(assessor: &A, example: &Example, view: View) -> Result<Option<Outcome>, StateError> {
+fn outcome<A: Assessor>(
+    assessor: &A,
+    policy: &Policy,
+    example: &Example,
+    view: View,
+) -> Result<Option<Outcome>, StateError> {
     let calibration = assessor.calibration();
-    let mut tracker = Policy::default().new_tracker();
+    let mut tracker = policy.new_tracker();
     let mut state = assessor.start();
     let mut last = None;
     let (mut gold, mut predicted) = (BTreeSet::new(), BTreeSet::new());

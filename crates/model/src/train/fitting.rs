@@ -19,7 +19,7 @@ use mindrail_core::metrics::{MicroF1, OnsetSets, auroc, confusion_at, count_onse
 use mindrail_core::policy::Policy;
 use mindrail_core::probability::Probability;
 use mindrail_core::taxonomy::{CrisisLabel, Harm, ReplyClass, Scores, Severity, Signal, Stage, Taxonomy};
-use mindrail_core::tracker::Tracker;
+use mindrail_core::tracker::{Tracker, TrackerConfig};
 
 use super::TrainError;
 use super::held_out::{ReplyLogits, Scored, UserLogits};
@@ -55,7 +55,7 @@ impl<'a> Halves<'a> {
 pub(super) fn fit(held_out: &[Scored], sharpness: f32) -> Result<BundleCalibration, TrainError> {
     let halves = Halves::new(held_out);
     let blend = fit_blend(&halves.calibration, sharpness)?;
-    let scorer = Scorer { blend, platt: Platt::IDENTITY, sharpness };
+    let scorer = Scorer { blend, platt: Platt::IDENTITY, sharpness, tracker: Policy::default().tracker };
     let platt = fit_platt(&scorer, &halves.calibration)?;
     let scorer = Scorer { platt, ..scorer };
     let thresholds = risk_thresholds(&scorer, &halves.thresholds)?;
@@ -186,7 +186,12 @@ fn best_crisis_mixes(blend: &Blend, rows: &[&Scored], sharpness: f32) -> Result<
     for share in SHARES {
         let alert = crisis_pairs(rows, Decided::Alert, share).fit("alert")?.spread(share);
         let confirm = crisis_pairs(rows, Decided::Confirm, share).fit("confirm")?.spread(share);
-        let scorer = Scorer { blend: Blend { alert, confirm, ..*blend }, platt: Platt::IDENTITY, sharpness };
+        let scorer = Scorer {
+            blend: Blend { alert, confirm, ..*blend },
+            platt: Platt::IDENTITY,
+            sharpness,
+            tracker: Policy::default().tracker,
+        };
         let (_, threshold) = best_threshold(&scorer, rows, Decided::Confirm, NEVER);
         let (score, _) = best_threshold(&scorer, rows, Decided::Alert, threshold);
         if score > best.0 {
@@ -288,6 +293,7 @@ pub(super) struct Scorer {
     pub(super) blend: Blend,
     pub(super) platt: Platt,
     pub(super) sharpness: f32,
+    pub(super) tracker: TrackerConfig,
 }
 
 impl Scorer {
@@ -331,7 +337,7 @@ impl Scorer {
             .enumerate()
             .flat_map(|(turn, labels)| labels.iter().map(move |l| (turn, l.index())))
             .collect();
-        let mut tracker = Policy::default().new_tracker();
+        let mut tracker = Tracker::new(self.tracker);
         let mut predicted = BTreeSet::new();
         for (turn, logits) in view.iter().enumerate() {
             predicted.extend(self.observe(&mut tracker, turn, logits, calibration));

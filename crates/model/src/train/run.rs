@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use mindrail_core::metrics;
+use mindrail_core::policy::Policy;
 use mindrail_core::taxonomy::{CrisisLabel, Taxonomy};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -163,6 +164,7 @@ impl Run<'_> {
             blend: calibration.blend,
             platt: calibration.calibration.risk,
             sharpness: self.config.pooling_sharpness,
+            tracker: Policy::default().tracker,
         };
         let held_out = |wanted: &str, view: usize| {
             let of = |s: &&Scored| self.config.train[s.source].path.to_string_lossy().contains(wanted);
