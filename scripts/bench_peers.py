@@ -4,12 +4,13 @@ Purpose: (i) the encoder alone; (ii) what a new turn costs a service that reads
          the flattened conversation again (its newest 512 tokens) each time,
          against Mindrail's one-turn step.
 Inputs:  all-MiniLM-L6-v2 (`--base`: model.safetensors and tokenizer.json);
-         `--ours`: figures of Mindrail's own benchmark, in this script's shape.
-Command: python scripts/bench_peers.py --output peers.json --ours ours.json
+         `--mindrail`: the program, whose `model bench` runs before and after
+         the peers of each number of threads (the mean of both counts).
+Command: python scripts/bench_peers.py --output docs/bench_peers.json
 Output:  JSON {"machine", "settings", "encoder": [{"runtime", "precision",
          "threads", "batch", "length", "median_ms"}], "turn": [{"runtime",
-         "precision", "threads", "turns", "tokens", "median_ms"}]}, and with
-         `--ours` a Markdown table of ratios (peer / Mindrail) on stdout.
+         "precision", "threads", "turns", "tokens", "median_ms"}]}, and a
+         Markdown table of ratios (peer / Mindrail) on stdout.
          `--from peers.json` prints the table without measuring again.
 
 Everything is in the peers' favour: sentences of equal length and so no
@@ -24,6 +25,7 @@ import logging
 import os
 import platform
 import statistics
+import subprocess
 import tempfile
 import time
 import warnings
@@ -112,18 +114,44 @@ def median_ms(action: Callable[[], object], warm_up: int, runs: int) -> float:
     return round(statistics.median(times), 3)
 
 
-def encoder_rows(model: Pooled, paths: dict[str, Path], options) -> Iterator[dict]:
+def ours(program: Path, threads: int) -> dict:
+    command = [str(program), "model", "bench", "--threads", str(threads)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def mean_of(before: dict, after: dict) -> dict:
+    """Both runs list the same measurements in the same order. Our turn takes one
+    thread however many there are, and is listed beside peers with as many."""
+    threads = before["encoder"][0]["threads"]
+    return {section: [a | {"threads": threads, "median_ms": round((a["median_ms"] + b["median_ms"]) / 2, 3)}
+                      for a, b in zip(before[section], after[section], strict=True)]
+            for section in ("encoder", "turn")}
+
+
+def rows(model: Pooled, paths: dict[str, Path], options) -> dict[str, list[dict]]:
+    """Every measurement, ours around the peers'."""
+    found: dict[str, list[dict]] = {"encoder": [], "turn": []}
+    for threads in options.threads:
+        before = ours(options.mindrail, threads)
+        own = {"encoder": list(encoder_rows(model, paths, threads, options)),
+               "turn": list(turn_rows(model, paths, threads, options))}
+        mean = mean_of(before, ours(options.mindrail, threads))
+        for section in found:
+            found[section] += mean[section] + own[section]
+    return found
+
+
+def encoder_rows(model: Pooled, paths: dict[str, Path], threads: int, options) -> Iterator[dict]:
     random = np.random.default_rng(1)
     inputs = {(b, n): random.integers(1000, 20000, (b, n)) for b in options.batches for n in options.lengths}
-    for threads in options.threads:
-        for runtime, precision, encode in peers(model, paths, threads):
-            for (batch, length), ids in inputs.items():
-                measured = median_ms(lambda: encode(ids), options.warm_up, options.runs)
-                yield {"runtime": runtime, "precision": precision, "threads": threads, "batch": batch,
-                       "length": length, "median_ms": measured}
+    for runtime, precision, encode in peers(model, paths, threads):
+        for (batch, length), ids in inputs.items():
+            measured = median_ms(lambda: encode(ids), options.warm_up, options.runs)
+            yield {"runtime": runtime, "precision": precision, "threads": threads, "batch": batch,
+                   "length": length, "median_ms": measured}
 
 
-def turn_rows(model: Pooled, paths: dict[str, Path], options) -> Iterator[dict]:
+def turn_rows(model: Pooled, paths: dict[str, Path], threads: int, options) -> Iterator[dict]:
     tokenizer = Tokenizer.from_file(str(options.base / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.no_truncation()
@@ -131,19 +159,18 @@ def turn_rows(model: Pooled, paths: dict[str, Path], options) -> Iterator[dict]:
     tokens = lambda text: tokenizer.encode(text, add_special_tokens=False).ids
     random = np.random.default_rng(2)
     turn = lambda: " ".join(random.choice(WORDS, 30))
-    for threads in options.threads:
-        for runtime, precision, encode in peers(model, paths, threads):
-            for turns in options.turns:
-                before = [t for _ in range(turns - 1) for t in tokens(turn())]
-                new = turn()
+    for runtime, precision, encode in peers(model, paths, threads):
+        for turns in options.turns:
+            before = [t for _ in range(turns - 1) for t in tokens(turn())]
+            new = turn()
 
-                def arrive() -> np.ndarray:
-                    newest = (before + tokens(new))[-(WINDOW - 2) :]
-                    return np.array([[opened, *newest, closed]])
+            def arrive() -> np.ndarray:
+                newest = (before + tokens(new))[-(WINDOW - 2) :]
+                return np.array([[opened, *newest, closed]])
 
-                measured = median_ms(lambda: encode(arrive()), options.warm_up, options.runs)
-                yield {"runtime": runtime, "precision": precision, "threads": threads, "turns": turns,
-                       "tokens": arrive().shape[1], "median_ms": measured}
+            measured = median_ms(lambda: encode(arrive()), options.warm_up, options.runs)
+            yield {"runtime": runtime, "precision": precision, "threads": threads, "turns": turns,
+                   "tokens": arrive().shape[1], "median_ms": measured}
 
 
 def processor() -> str:
@@ -164,34 +191,22 @@ def measure(options) -> dict:
             "machine": {"processor": processor(), "logical_cpus": os.cpu_count(), "load_before": os.getloadavg()[0],
                         "torch": torch.__version__, "onnxruntime": onnxruntime.__version__},
             "settings": {"warm_up": options.warm_up, "runs": options.runs, "window": WINDOW} | check(model, paths),
-            "encoder": list(encoder_rows(model, paths, options)),
-            "turn": list(turn_rows(model, paths, options)),
-        }
+        } | rows(model, paths, options)
 
 
-def table(section: str, keys: list[str], peers_rows: list[dict], our_rows: list[dict]) -> list[str]:
-    """Milliseconds of every peer with its ratio to ours of the same precision."""
-    def grouped(rows: list[dict]) -> dict:
-        found: dict = {}
-        for row in rows:
-            found.setdefault(tuple(row[k] for k in keys), {})[row["runtime"], row["precision"]] = row["median_ms"]
-        return found
-
-    ours, theirs = grouped(our_rows), grouped(peers_rows)
-    columns = list(dict.fromkeys((r["runtime"], r["precision"]) for r in our_rows + peers_rows))
+def table(section: str, keys: list[str], measured: list[dict]) -> list[str]:
+    """Milliseconds of every runtime; a peer's with the ratio to ours of the same precision."""
+    times: dict = {}
+    for row in measured:
+        times.setdefault(tuple(row[k] for k in keys), {})[row["runtime"], row["precision"]] = row["median_ms"]
+    columns = list(dict.fromkeys((r["runtime"], r["precision"]) for r in measured))
     lines = [f"### {section}", "", "| " + " | ".join(keys + [f"{r} {p}, ms" for r, p in columns]) + " |",
              "|" + "---:|" * (len(keys) + len(columns))]
-    for key, times in sorted(theirs.items()):
-        mine, cells = ours.get(key, {}), []
+    for key, own in sorted(times.items()):
+        cells = []
         for runtime, precision in columns:
-            own = mine.get((runtime, precision))
-            if own is not None:
-                cells.append(f"{own:.2f}")
-                continue
-            # Ours of the same precision; else whatever we have.
-            base = next((ms for (_, p), ms in mine.items() if p == precision), next(iter(mine.values()), None))
-            ms = times.get((runtime, precision))
-            ratio = f" ({ms / base:.1f} x)" if ms and base else ""
+            ms, base = own.get((runtime, precision)), own.get(("mindrail", precision))
+            ratio = f" ({ms / base:.2f} x)" if ms and base and runtime != "mindrail" else ""
             cells.append(f"{ms:.2f}{ratio}" if ms else "-")
         lines.append("| " + " | ".join([*map(str, key), *cells]) + " |")
     return lines + [""]
@@ -200,9 +215,9 @@ def table(section: str, keys: list[str], peers_rows: list[dict], our_rows: list[
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--base", type=Path, default=Path("base/all-MiniLM-L6-v2"))
-    parser.add_argument("--output", type=Path, help="where the peers' figures go")
+    parser.add_argument("--output", type=Path, help="where the figures go")
     parser.add_argument("--from", dest="measured", type=Path, help="figures of an earlier run, instead of measuring")
-    parser.add_argument("--ours", type=Path, help="Mindrail's figures, in the same shape")
+    parser.add_argument("--mindrail", type=Path, default=Path("target/release/mindrail"))
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 16])
     parser.add_argument("--lengths", type=int, nargs="+", default=[32, 128, 256])
@@ -212,10 +227,8 @@ def main() -> None:
     options = parser.parse_args()
 
     result = json.loads(options.measured.read_text()) if options.measured else measure(options)
-    ours = json.loads(options.ours.read_text()) if options.ours else {"encoder": [], "turn": []}
     for section, keys in {"encoder": ["threads", "batch", "length"], "turn": ["threads", "turns"]}.items():
-        print("\n".join(table(section, keys, result[section], ours[section])))
-        result[section] = [r for r in result[section] if r["runtime"] != "mindrail"] + ours[section]
+        print("\n".join(table(section, keys, result[section])))
     if options.output:
         options.output.write_text(json.dumps(result, indent=1) + "\n")
 

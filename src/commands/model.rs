@@ -113,7 +113,8 @@ fn measure(input: PathBuf, view: ViewName, folder: Option<&Path>) -> anyhow::Res
 fn speed(threads: usize, folder: Option<&Path>) -> anyhow::Result<Exit> {
     let bundle = super::bundle(folder)?;
     let mut out = std::io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, &bench::run(&bundle, threads)?)?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+    serde_json::to_writer_pretty(&mut out, &pool.install(|| bench::run(&bundle))?)?;
     writeln!(out)?;
     Ok(Exit::Done)
 }

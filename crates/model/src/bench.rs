@@ -37,61 +37,91 @@ impl TensorSource for MorePositions<'_> {
     }
 }
 
-/// A median time.
+/// All figures, in the shape of `scripts/bench_peers.py`.
 #[derive(Debug, Clone, Serialize)]
-pub struct Timing {
-    /// `encoder` or `new_turn`.
-    pub what: &'static str,
+pub struct Timings {
+    /// The encoder alone.
+    pub encoder: Vec<EncoderTiming>,
+    /// A new turn of 30 words.
+    pub turn: Vec<TurnTiming>,
+}
+
+/// What was measured.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Subject {
+    /// `mindrail`.
+    pub runtime: &'static str,
     /// `f32` or `int8`.
     pub precision: &'static str,
     /// Threads.
     pub threads: usize,
+}
+
+/// Median time of the encoder.
+#[derive(Debug, Clone, Serialize)]
+pub struct EncoderTiming {
+    /// What was measured.
+    #[serde(flatten)]
+    pub subject: Subject,
     /// Texts at once.
     pub batch: usize,
-    /// Tokens per text, or turns before the new one.
+    /// Tokens per text.
     pub length: usize,
     /// Median in milliseconds.
     pub median_ms: f64,
 }
 
-/// Measures everything.
+/// Median time of a new turn, on one thread.
+#[derive(Debug, Clone, Serialize)]
+pub struct TurnTiming {
+    /// What was measured.
+    #[serde(flatten)]
+    pub subject: Subject,
+    /// Turns in the conversation, the new one included.
+    pub turns: usize,
+    /// Median in milliseconds.
+    pub median_ms: f64,
+}
+
+/// Measures everything, the encoder on the threads of the current rayon pool.
 ///
 /// # Errors
 /// [`BundleError`] when the bundle cannot be used.
-pub fn run(bundle: &Bundle, threads: usize) -> Result<Vec<Timing>, BundleError> {
+pub fn run(bundle: &Bundle) -> Result<Timings, BundleError> {
+    let threads = rayon::current_num_threads();
     let float = InF32(bundle);
-    let mut timings = Vec::new();
     // The bundle holds the positions of one segment; longer texts are measured
     // with these repeated, which changes no time.
     let long = Architecture { positions: 512, ..bundle.manifest.architecture.clone() };
+    let subject = |precision, threads| Subject { runtime: "mindrail", precision, threads };
+    let mut timings = Timings { encoder: Vec::new(), turn: Vec::new() };
     let encoders = [
         ("f32", Encoder::new(&long, &MorePositions(&float))),
         ("int8", Encoder::new(&long, &MorePositions(bundle))),
     ];
     for (precision, encoder) in &encoders {
-        for batch in [1, 16] {
-            for length in [32, 128, 256] {
-                let median_ms = encoder_time(encoder, (batch, length), threads);
-                timings.push(Timing { what: "encoder", precision, threads, batch, length, median_ms });
-            }
+        for (batch, length) in [(1, 32), (1, 128), (1, 256), (16, 32), (16, 128), (16, 256)] {
+            let median_ms = encoder_time(encoder, (batch, length));
+            let subject = subject(precision, threads);
+            timings.encoder.push(EncoderTiming { subject, batch, length, median_ms });
         }
     }
     let assessors =
         [("f32", EmbeddedAssessor::with_tensors(bundle, &float)?), ("int8", EmbeddedAssessor::new(bundle)?)];
     for (precision, assessor) in &assessors {
-        for length in [2, 20, 200] {
-            let median_ms = turn_time(assessor, length);
-            timings.push(Timing { what: "new_turn", precision, threads: 1, batch: 1, length, median_ms });
+        for turns in [2, 20, 200] {
+            let median_ms = turn_time(assessor, turns - 1);
+            timings.turn.push(TurnTiming { subject: subject(precision, 1), turns, median_ms });
         }
     }
     Ok(timings)
 }
 
-fn encoder_time(encoder: &Encoder, (batch, length): (usize, usize), threads: usize) -> f64 {
+fn encoder_time(encoder: &Encoder, (batch, length): (usize, usize)) -> f64 {
     let text: Vec<u32> = (0..length as u32).map(|i| 2000 + i * 37 % 20_000).collect();
     let texts = vec![text.as_slice(); batch];
     median(|| {
-        let vectors = encoder.encode_parallel(&texts, threads);
+        let vectors = encoder.encode_parallel(&texts);
         assert_eq!(vectors.len(), batch * encoder.width(), "one vector per text");
     })
 }

@@ -1,9 +1,15 @@
 //! The encoder for serving: the same mathematics as the trainer's, forward
 //! only, over packed weights in f32 or 8 bits.
 
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+use rayon::prelude::*;
+
 use crate::architecture::{Architecture, layer_tensor};
 use crate::kernel::{
-    AttentionShape, LinearF32, LinearI8, QuantizedRows, add_scaled, attend, gelu, layer_norm,
+    AttentionShape, InstructionSet, LinearF32, LinearI8, PackedHead, QuantizedRows, TokenRows, add_scaled,
+    attend_head, gelu, layer_norm,
 };
 
 /// Where an encoder takes its tensors from.
@@ -64,15 +70,18 @@ pub struct Encoder {
     layers: Vec<Layer>,
 }
 
-/// Memory that one call after another reuses.
+/// Rows that are taken through half a layer at once, by one thread: their widened
+/// form then stays in the second-level cache, and a batch has enough parts for a
+/// thread that is held up not to hold up the others.
+const ROWS_AT_ONCE: usize = 192;
+
+/// Memory that one layer after another reuses.
 #[derive(Default)]
 struct Scratch {
     quantized: QuantizedRows,
-    projected: Vec<f32>,
-    parts: [Vec<f32>; 3],
+    packed: PackedHead,
     weights: Vec<f32>,
     attended: Vec<f32>,
-    added: Vec<f32>,
     widened: Vec<f32>,
     normalised: Vec<f32>,
 }
@@ -134,7 +143,17 @@ impl Encoder {
     /// The mean token vector of each text, one after another. Texts longer than
     /// the encoder's positions are cut there; the tokenizer's segments never are.
     pub fn encode(&self, texts: &[&[u32]]) -> Vec<f32> {
-        let mut scratch = Scratch::default();
+        self.encode_on(texts, 1)
+    }
+
+    /// As [`Self::encode`], with the tokens shared out over the threads of the
+    /// current rayon pool. The result does not depend on their number.
+    pub fn encode_parallel(&self, texts: &[&[u32]]) -> Vec<f32> {
+        // Once inside the pool, handing out each half of a layer is cheap.
+        rayon::scope(|_| self.encode_on(texts, rayon::current_num_threads()))
+    }
+
+    fn encode_on(&self, texts: &[&[u32]], threads: usize) -> Vec<f32> {
         let ends: Vec<usize> = texts
             .iter()
             .scan(0, |end, text| {
@@ -142,23 +161,26 @@ impl Encoder {
                 Some(*end)
             })
             .collect();
-        let mut tokens = self.embed(texts, &mut scratch);
+        let mut tokens = self.embed(texts);
+        let width = self.width;
+        let rows = (tokens.len() / width).div_ceil(threads.max(1)).clamp(1, ROWS_AT_ONCE);
+        let mut projected = vec![0.0; 3 * tokens.len()];
+        let crew = Crew::new(threads);
         for layer in &self.layers {
-            self.layer(layer, &mut tokens, &ends, &mut scratch);
+            let parts = tokens.chunks(rows * width).zip(projected.chunks_mut(3 * rows * width)).collect();
+            crew.each(parts, |(tokens, projected), scratch| {
+                layer.projections.forward(tokens, width, &mut scratch.quantized, projected);
+            });
+            let parts = tokens.chunks_mut(rows * width).enumerate().collect();
+            crew.each(parts, |(index, tokens), scratch| {
+                self.attend(index * rows..index * rows + tokens.len() / width, &projected, &ends, scratch);
+                self.widen(layer, tokens, scratch);
+            });
         }
         self.means(&tokens, &ends)
     }
 
-    /// As [`Self::encode`], with the texts shared out over `threads` threads of
-    /// the current rayon pool; one text's rows are not split.
-    pub fn encode_parallel(&self, texts: &[&[u32]], threads: usize) -> Vec<f32> {
-        use rayon::prelude::*;
-        let share = texts.len().div_ceil(threads.max(1)).max(1);
-        let parts: Vec<Vec<f32>> = texts.par_chunks(share).map(|part| self.encode(part)).collect();
-        parts.concat()
-    }
-
-    fn embed(&self, texts: &[&[u32]], scratch: &mut Scratch) -> Vec<f32> {
+    fn embed(&self, texts: &[&[u32]]) -> Vec<f32> {
         let mut tokens = Vec::new();
         for text in texts {
             for (place, &token) in text.iter().take(self.positions).enumerate() {
@@ -174,42 +196,45 @@ impl Encoder {
                 add_scaled(&mut tokens[start..], 1.0, &self.places[place * self.width..][..self.width]);
             }
         }
-        self.embedding_norm.apply(&mut tokens, self.eps, &mut scratch.normalised);
+        self.embedding_norm.apply(&mut tokens, self.eps, &mut Vec::new());
         tokens
     }
 
-    fn layer(&self, layer: &Layer, tokens: &mut [f32], ends: &[usize], scratch: &mut Scratch) {
+    /// What follows attention in a layer, from `scratch.attended`.
+    fn widen(&self, layer: &Layer, tokens: &mut [f32], scratch: &mut Scratch) {
         let width = self.width;
-        layer.projections.forward(tokens, width, &mut scratch.quantized, &mut scratch.projected);
-        self.attend(tokens.len() / width, ends, scratch);
-        let Scratch { quantized, attended, added, widened, normalised, .. } = scratch;
-        layer.output.forward(attended, width, quantized, added);
-        add_scaled(tokens, 1.0, added);
+        let Scratch { quantized, attended, widened, normalised, .. } = scratch;
+        layer.output.add_to(attended, width, quantized, tokens);
         layer.attention_norm.apply(tokens, self.eps, normalised);
+        widened.resize(tokens.len() / width * layer.widen.outputs(), 0.0);
         layer.widen.forward(tokens, width, quantized, widened);
         gelu(widened);
-        layer.narrow.forward(widened, widened.len() * width / tokens.len(), quantized, added);
-        add_scaled(tokens, 1.0, added);
+        layer.narrow.add_to(widened, layer.widen.outputs(), quantized, tokens);
         layer.output_norm.apply(tokens, self.eps, normalised);
     }
 
-    /// Attention within each text, from `scratch.projected` to `scratch.attended`.
-    fn attend(&self, tokens: usize, ends: &[usize], scratch: &mut Scratch) {
+    /// What the tokens of `rows` draw from their texts, to `scratch.attended`.
+    fn attend(&self, rows: Range<usize>, projected: &[f32], ends: &[usize], scratch: &mut Scratch) {
+        let Scratch { packed, weights, attended, .. } = scratch;
         let width = self.width;
-        scratch.attended.resize(tokens * width, 0.0);
+        attended.resize(rows.len() * width, 0.0);
         let mut start = 0;
         for &end in ends {
-            let count = end - start;
-            for (index, part) in scratch.parts.iter_mut().enumerate() {
-                part.clear();
-                for row in scratch.projected[start * 3 * width..end * 3 * width].chunks_exact(3 * width) {
-                    part.extend_from_slice(&row[index * width..(index + 1) * width]);
+            let own = rows.start.max(start)..rows.end.min(end);
+            if !own.is_empty() {
+                let part = |from: usize, offset: usize, count| TokenRows {
+                    values: &projected[from * 3 * width + offset * width..],
+                    stride: 3 * width,
+                    count,
+                };
+                let count = end - start;
+                let parts = [part(own.start, 0, own.len()), part(start, 1, count), part(start, 2, count)];
+                weights.resize(own.len() * count, 0.0);
+                let out = &mut attended[(own.start - rows.start) * width..][..own.len() * width];
+                for head in 0..self.shape.heads {
+                    attend_head(self.shape, head, parts, packed, (weights, out));
                 }
             }
-            scratch.weights.resize(self.shape.heads * count * count, 0.0);
-            let [queries, keys, values] = &scratch.parts;
-            let out = &mut scratch.attended[start * width..end * width];
-            attend(self.shape, [queries, keys, values], &mut scratch.weights, out);
             start = end;
         }
     }
@@ -228,6 +253,33 @@ impl Encoder {
     }
 }
 
+/// The threads of one call, each with memory of its own.
+struct Crew {
+    scratches: Vec<Mutex<Scratch>>,
+}
+
+impl Crew {
+    fn new(threads: usize) -> Self {
+        Self { scratches: (0..threads.max(1)).map(|_| Mutex::default()).collect() }
+    }
+
+    /// Does the work of each part, on the current rayon pool if there are several
+    /// threads.
+    fn each<T: Send>(&self, parts: Vec<T>, work: impl Fn(T, &mut Scratch) + Sync + Send) {
+        let with_memory = |part| {
+            let member = rayon::current_thread_index().unwrap_or(0) % self.scratches.len();
+            // Nobody else holds it: a thread does one part at a time.
+            let mut scratch = self.scratches[member].lock().unwrap_or_else(PoisonError::into_inner);
+            work(part, &mut scratch);
+        };
+        if self.scratches.len() > 1 {
+            parts.into_par_iter().for_each(with_memory);
+        } else {
+            parts.into_iter().for_each(with_memory);
+        }
+    }
+}
+
 impl Norm {
     fn apply(&self, rows: &mut [f32], eps: f32, normalised: &mut Vec<f32>) {
         let width = self.scale.len();
@@ -239,17 +291,30 @@ impl Norm {
 }
 
 impl Linear {
-    fn forward(&self, inputs: &[f32], width: usize, quantized: &mut QuantizedRows, out: &mut Vec<f32>) {
-        let rows = inputs.len() / width;
+    fn outputs(&self) -> usize {
         match self {
-            Self::F32(linear) => {
-                out.resize(rows * linear.outputs(), 0.0);
-                linear.forward(inputs, out);
-            }
+            Self::F32(linear) => linear.outputs(),
+            Self::Int8(linear) => linear.outputs(),
+        }
+    }
+
+    fn forward(&self, inputs: &[f32], width: usize, quantized: &mut QuantizedRows, out: &mut [f32]) {
+        match self {
+            Self::F32(linear) => linear.forward(inputs, out),
             Self::Int8(linear) => {
-                out.resize(rows * linear.outputs(), 0.0);
                 quantized.fill(inputs, width);
                 linear.forward(quantized, out);
+            }
+        }
+    }
+
+    /// As [`Self::forward`], added to what stands in `out`: a residual connection.
+    fn add_to(&self, inputs: &[f32], width: usize, quantized: &mut QuantizedRows, out: &mut [f32]) {
+        match self {
+            Self::F32(linear) => linear.add_to(inputs, out),
+            Self::Int8(linear) => {
+                quantized.fill(inputs, width);
+                linear.add_to(quantized, out);
             }
         }
     }
@@ -259,23 +324,21 @@ fn norm(source: &dyn TensorSource, name: &str) -> Norm {
     Norm { scale: source.floats(&format!("{name}.weight")), shift: source.floats(&format!("{name}.bias")) }
 }
 
-/// The layers of these names, stacked into one.
+/// The layers of these names, stacked into one. Bytes are multiplied as bytes
+/// only where the processor has a dot product for them: elsewhere the same
+/// weights as 32-bit floats are faster.
 fn linear(source: &dyn TensorSource, names: &[String]) -> Linear {
     let bias: Vec<f32> = names.iter().flat_map(|name| source.floats(&format!("{name}.bias"))).collect();
     let weight = |name: &String| format!("{name}.weight");
-    match source.precision() {
-        Precision::F32 => {
-            let weights: Vec<f32> = names.iter().flat_map(|name| source.floats(&weight(name))).collect();
-            Linear::F32(LinearF32::new(&weights, &bias))
-        }
-        Precision::Int8 => {
-            let (mut bytes, mut scales) = (Vec::new(), Vec::new());
-            for name in names {
-                let (b, s) = source.bytes(&weight(name));
-                bytes.extend(b);
-                scales.extend(s);
-            }
-            Linear::Int8(LinearI8::new(&bytes, &scales, &bias))
-        }
+    if source.precision() == Precision::F32 || InstructionSet::detect() < InstructionSet::Avx512Vnni {
+        let weights: Vec<f32> = names.iter().flat_map(|name| source.floats(&weight(name))).collect();
+        return Linear::F32(LinearF32::new(&weights, &bias));
     }
+    let (mut bytes, mut scales) = (Vec::new(), Vec::new());
+    for name in names {
+        let (b, s) = source.bytes(&weight(name));
+        bytes.extend(b);
+        scales.extend(s);
+    }
+    Linear::Int8(LinearI8::new(&bytes, &scales, &bias))
 }

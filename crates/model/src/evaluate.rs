@@ -1,5 +1,5 @@
 //! Measures an assessor on labelled conversations, turn by turn as it would be
-//! served: tokenizer, 8-bit weights, calibration, tracker and all.
+//! served: tokenizer, weights of the bundle, calibration, tracker and all.
 
 use std::collections::BTreeSet;
 

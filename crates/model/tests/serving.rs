@@ -3,7 +3,7 @@
 use mindrail_core::assessment::TurnScores;
 use mindrail_core::assessor::Assessor;
 use mindrail_core::conversation::{Conversation, Role, Turn};
-use mindrail_core::taxonomy::{Signal, Taxonomy};
+use mindrail_core::metrics::auroc;
 use mindrail_model::assessor::EmbeddedAssessor;
 use mindrail_model::bundle::{Bundle, InF32};
 use proptest::prelude::*;
@@ -79,25 +79,37 @@ fn a_sign_at_the_end_of_a_long_turn_counts_as_much_as_in_a_short_one() {
     assert!(long > without, "short {short}, at the end of a long turn {long}, without {without}");
 }
 
+/// The dev conversations of the corpus with their high-risk labels.
+fn dev_conversations() -> Vec<(Conversation, bool)> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../corpus/dev_f.jsonl");
+    let text = std::fs::read_to_string(path).expect("the corpus is part of the repository");
+    let row = |line: &str| {
+        let row: serde_json::Value = serde_json::from_str(line).expect("a corpus row");
+        let turns = row["turns"].as_array().expect("turns").iter().map(|t| Turn {
+            role: if t["role"] == "user" { Role::User } else { Role::Assistant },
+            text: t["text"].as_str().expect("text").to_owned(),
+        });
+        (Conversation { id: None, turns: turns.collect() }, row["high_risk"] == 1)
+    };
+    text.lines().map(row).collect()
+}
+
 #[test]
-fn eight_bit_weights_stay_close_to_the_same_weights_in_f32() {
+fn eight_bit_arithmetic_costs_at_most_half_a_point_of_auc() {
     let bundle = Bundle::embedded().expect("the shipped bundle");
     let int8 = EmbeddedAssessor::new(&bundle).expect("the shipped bundle");
     let f32 = EmbeddedAssessor::with_tensors(&bundle, &InF32(&bundle)).expect("the shipped bundle");
-    let turn = |role, text: &str| Turn { role, text: text.to_owned() };
-    let turns = vec![
-        turn(Role::User, "salut, j'ai pas envie d'aller en cours demain"),
-        turn(Role::Assistant, "What happened today?"),
-        turn(Role::User, "they laughed at me again and i just want it all to stop"),
-    ];
-    let conversation = Conversation { id: None, turns };
-    let (a, b) = (int8.assess(&conversation).expect("fresh"), f32.assess(&conversation).expect("fresh"));
-    let last = |turns: &[mindrail_core::assessment::TurnAssessment]| {
-        turns.last().and_then(|t| t.conversation.clone()).expect("a user turn")
+    let risk = |assessor: &EmbeddedAssessor, conversation: &Conversation| {
+        let turns = assessor.assess(conversation).expect("a fresh state");
+        let scores = turns.iter().rev().find_map(|t| t.conversation.clone()).expect("a user turn");
+        f64::from(scores.risk.get())
     };
-    let (a, b) = (last(&a), last(&b));
-    assert!((a.risk.get() - b.risk.get()).abs() < 0.1, "{:?} against {:?}", a.risk, b.risk);
-    for signal in Signal::ALL {
-        assert!((a.signals[*signal].get() - b.signals[*signal].get()).abs() < 0.1, "{signal:?}");
-    }
+    let conversations = dev_conversations();
+    let labels: Vec<bool> = conversations.iter().map(|(_, high)| *high).collect();
+    let of = |assessor| conversations.iter().map(|(c, _)| risk(assessor, c)).collect::<Vec<f64>>();
+    let (rounded, exact) = (of(&int8), of(&f32));
+    let auc = |scores: &[f64]| auroc(scores, &labels).expect("both classes");
+    assert!(auc(&rounded) >= auc(&exact) - 0.005, "{} against {}", auc(&rounded), auc(&exact));
+    let largest = rounded.iter().zip(&exact).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    assert!(largest < 0.05, "one conversation's risk differs by {largest}");
 }

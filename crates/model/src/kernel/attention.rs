@@ -3,6 +3,7 @@
 
 use super::elementwise::softmax;
 use super::instruction_set::multiversion;
+use super::tile::{Onto, PANEL, PanelF32, Rows, Target, product_f32};
 
 /// Sizes of a multi-head attention.
 #[derive(Debug, Clone, Copy)]
@@ -19,30 +20,104 @@ impl AttentionShape {
     }
 }
 
-/// `out = softmax(Q K^T / sqrt(head)) V` per head. `queries`, `keys`, `values`
-/// and `out` are tokens x (heads x head), row-major; `weights` receives the
-/// softmax, heads x tokens x tokens.
-pub(crate) fn attend(
+/// Token rows of queries, keys or values that begin `stride` apart; a row's
+/// first numbers are those of all heads.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TokenRows<'a> {
+    pub(crate) values: &'a [f32],
+    pub(crate) stride: usize,
+    pub(crate) count: usize,
+}
+
+/// Keys and values of one head, packed as panels. Columns past the last token
+/// or dimension hold whatever was there: no result is taken from them.
+#[derive(Debug, Default)]
+pub(crate) struct PackedHead {
+    keys: Vec<f32>,
+    values: Vec<f32>,
+}
+
+/// `out = softmax(Q K^T / sqrt(head)) V` for one head. The queries may be some
+/// of the text's tokens; `weights` receives the softmax, queries x tokens;
+/// `out` has the queries' rows of heads x head numbers.
+pub(crate) fn attend_head(
     shape: AttentionShape,
-    [queries, keys, values]: [&[f32]; 3],
-    weights: &mut [f32],
-    out: &mut [f32],
+    head: usize,
+    [queries, keys, values]: [TokenRows<'_>; 3],
+    packed: &mut PackedHead,
+    (weights, out): (&mut [f32], &mut [f32]),
 ) {
-    let width = shape.width();
-    let tokens = queries.len() / width;
-    let scale = 1.0 / (shape.head as f32).sqrt();
-    let mut keys_by_dimension = vec![0.0; shape.head * tokens];
-    out.fill(0.0);
-    for head in 0..shape.heads {
-        let from = head * shape.head;
-        transpose_head(keys, width, from, &mut keys_by_dimension, tokens);
-        for i in 0..tokens {
-            let row = &mut weights[(head * tokens + i) * tokens..][..tokens];
-            let query = &queries[i * width + from..][..shape.head];
-            combine_rows(query, scale, &keys_by_dimension, tokens, row);
-            softmax(row);
-            weighted_rows(row, values, width, from, &mut out[i * width + from..][..shape.head]);
+    let from = head * shape.head;
+    let tokens = keys.count;
+    packed.pack_keys(keys, from, shape.head);
+    packed.pack_values(values, from, shape.head);
+    let bias = &[0.0; PANEL];
+    let rows = Rows {
+        values: queries.values.get(from..).unwrap_or_default(),
+        stride: queries.stride,
+        width: shape.head,
+        count: queries.count,
+    };
+    for (index, weights_of) in packed.keys.chunks_exact(PANEL * shape.head).enumerate() {
+        product_f32(
+            rows,
+            PanelF32 { weights: weights_of, bias },
+            Target::panel(weights, tokens, index, Onto::Replaced),
+        );
+    }
+    for row in weights.chunks_exact_mut(tokens) {
+        softmax(row);
+    }
+    let rows = Rows::dense(weights, tokens);
+    for (index, weights_of) in packed.values.chunks_exact(PANEL * tokens).enumerate() {
+        let columns = PANEL.min(shape.head - index * PANEL);
+        let target =
+            Target { out, stride: shape.width(), from: from + index * PANEL, columns, onto: Onto::Replaced };
+        product_f32(rows, PanelF32 { weights: weights_of, bias }, target);
+    }
+}
+
+impl PackedHead {
+    /// Panels of 32 tokens, dimension by dimension, divided by `sqrt(head)`.
+    fn pack_keys(&mut self, keys: TokenRows<'_>, from: usize, head: usize) {
+        let scale = 1.0 / (head as f32).sqrt();
+        self.keys.resize(keys.count.next_multiple_of(PANEL) * head, 0.0);
+        for (token, row) in keys.values.chunks(keys.stride).take(keys.count).enumerate() {
+            let panel = &mut self.keys[token / PANEL * PANEL * head..][..PANEL * head];
+            for (slot, x) in panel[token % PANEL..].iter_mut().step_by(PANEL).zip(&row[from..from + head]) {
+                *slot = x * scale;
+            }
         }
+    }
+
+    /// Panels of 32 dimensions, token by token.
+    fn pack_values(&mut self, values: TokenRows<'_>, from: usize, head: usize) {
+        self.values.resize(values.count * head.next_multiple_of(PANEL), 0.0);
+        for (token, row) in values.values.chunks(values.stride).take(values.count).enumerate() {
+            for (index, part) in row[from..from + head].chunks(PANEL).enumerate() {
+                let to = &mut self.values[(index * values.count + token) * PANEL..][..PANEL];
+                match part.as_array::<PANEL>() {
+                    Some(whole) => to.copy_from_slice(whole),
+                    None => to[..part.len()].copy_from_slice(part),
+                }
+            }
+        }
+    }
+}
+
+/// [`attend_head`] for all heads of a whole text. `queries`, `keys`, `values`
+/// and `out` are tokens x (heads x head); `weights` receives heads x tokens x
+/// tokens.
+pub(crate) fn attend(shape: AttentionShape, parts: [&[f32]; 3], weights: &mut [f32], out: &mut [f32]) {
+    let width = shape.width();
+    let count = parts[0].len() / width;
+    if count == 0 {
+        return;
+    }
+    let parts = parts.map(|values| TokenRows { values, stride: width, count });
+    let mut packed = PackedHead::default();
+    for (head, weights) in weights.chunks_exact_mut(count * count).enumerate() {
+        attend_head(shape, head, parts, &mut packed, (weights, out));
     }
 }
 
@@ -66,7 +141,7 @@ pub(crate) fn attend_backward(
         for i in 0..tokens {
             let row = &weights[(head * tokens + i) * tokens..][..tokens];
             let d_out = &out_gradient[i * width + from..][..shape.head];
-            combine_rows(d_out, 1.0, &values_by_dimension, tokens, &mut d_scores);
+            combine_rows(d_out, &values_by_dimension, tokens, &mut d_scores);
             softmax_backward(row, scale, &mut d_scores);
             weighted_rows(&d_scores, keys, width, from, &mut d_queries[i * width + from..][..shape.head]);
             scatter_rows(&d_scores, &queries[i * width + from..][..shape.head], d_keys, width, from);
@@ -89,8 +164,8 @@ fn transpose_head(rows: &[f32], width: usize, from: usize, out: &mut [f32], toke
 const BLOCK: usize = 32;
 
 multiversion! {
-    /// `row[j] = scale * sum_d vector[d] * by_dimension[d][j]`.
-    fn combine_rows(vector: &[f32], scale: f32, by_dimension: &[f32], tokens: usize, row: &mut [f32]) {
+    /// `row[j] = sum_d vector[d] * by_dimension[d][j]`.
+    fn combine_rows(vector: &[f32], by_dimension: &[f32], tokens: usize, row: &mut [f32]) {
         for (block, out) in row.chunks_mut(BLOCK).enumerate() {
             let mut sums = [0.0f32; BLOCK];
             let from = block * BLOCK;
@@ -107,7 +182,7 @@ multiversion! {
                 }
             }
             for (o, sum) in out.iter_mut().zip(&sums) {
-                *o = sum * scale;
+                *o = *sum;
             }
         }
     }
@@ -158,6 +233,55 @@ multiversion! {
         }
         for (&p, g) in row.iter().zip(gradient.iter_mut()) {
             *g = p * (*g - total) * scale;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::random::Random;
+
+    /// The definition, one query at a time, in f64.
+    fn attend_plainly(shape: AttentionShape, [queries, keys, values]: [&[f32]; 3], query: usize) -> Vec<f64> {
+        let width = shape.width();
+        let number = |rows: &[f32], token: usize, column: usize| f64::from(rows[token * width + column]);
+        let mut out = Vec::new();
+        for from in (0..width).step_by(shape.head) {
+            let columns = from..from + shape.head;
+            let score = |token: usize| {
+                let product: f64 =
+                    columns.clone().map(|c| number(queries, query, c) * number(keys, token, c)).sum();
+                (product / (shape.head as f64).sqrt()).exp()
+            };
+            let scores: Vec<f64> = (0..keys.len() / width).map(score).collect();
+            let total: f64 = scores.iter().sum();
+            out.extend(columns.clone().map(|c| {
+                scores.iter().enumerate().map(|(token, s)| s / total * number(values, token, c)).sum::<f64>()
+            }));
+        }
+        out
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn attention_agrees_with_the_definition(seed: u64, tokens in 1usize..70, heads in 1usize..4, head in 1usize..70) {
+            let random = &mut Random::new(seed);
+            let shape = AttentionShape { heads, head };
+            let mut part = || (0..tokens * shape.width()).map(|_| 4.0 * random.uniform() - 2.0).collect::<Vec<f32>>();
+            let (queries, keys, values) = (part(), part(), part());
+            let parts = [queries.as_slice(), &keys, &values];
+            let mut out = vec![f32::NAN; tokens * shape.width()];
+            attend(shape, parts, &mut vec![f32::NAN; heads * tokens * tokens], &mut out);
+            for query in 0..tokens {
+                for (found, expected) in out[query * shape.width()..].iter().zip(attend_plainly(shape, parts, query)) {
+                    prop_assert!((f64::from(*found) - expected).abs() < 1e-4, "{found} against {expected}");
+                }
+            }
         }
     }
 }

@@ -54,20 +54,23 @@ impl InstructionSet {
     }
 }
 
-/// Compiles a function once per instruction set and picks at run time.
+/// Compiles a function once per instruction set and picks at run time. Inside
+/// the body the constant `FUSED` says whether this set multiplies and adds in
+/// one instruction; [`multiply_add`] takes it.
 macro_rules! multiversion {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
         $vis fn $name($($arg: $type),*) $(-> $ret)? {
+            #[allow(clippy::extra_unused_type_parameters, reason = "not every body multiplies and adds")]
             #[inline(always)]
-            fn body($($arg: $type),*) $(-> $ret)? $body
+            fn body<const FUSED: bool>($($arg: $type),*) $(-> $ret)? $body
 
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-                fn avx512($($arg: $type),*) $(-> $ret)? { body($($arg),*) }
+                fn avx512($($arg: $type),*) $(-> $ret)? { body::<true>($($arg),*) }
                 #[target_feature(enable = "avx2,fma")]
-                fn avx2($($arg: $type),*) $(-> $ret)? { body($($arg),*) }
+                fn avx2($($arg: $type),*) $(-> $ret)? { body::<true>($($arg),*) }
 
                 use $crate::kernel::InstructionSet;
                 let set = InstructionSet::detect();
@@ -80,8 +83,15 @@ macro_rules! multiversion {
                     return unsafe { avx2($($arg),*) };
                 }
             }
-            body($($arg),*)
+            body::<{ cfg!(target_arch = "aarch64") }>($($arg),*)
         }
     };
 }
 pub(crate) use multiversion;
+
+/// `a * b + c`: one instruction where there is one. Elsewhere the fused form
+/// would be a slow library call, so the sum is rounded twice.
+#[inline(always)]
+pub(crate) fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
+    if FUSED { a.mul_add(b, c) } else { a * b + c }
+}

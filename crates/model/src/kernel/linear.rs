@@ -1,21 +1,13 @@
-//! Linear layers for serving, `y = x W^T + b`, over weights packed once so that
-//! the inner loop reads them in order. Two number types: f32, and 8-bit with
-//! one scale per output and one per input row, found when the row arrives.
-//!
-//! Packing: outputs are cut into panels of [`PANEL`]; inside a panel the
-//! weights of one input (f32) or of four neighbouring inputs (8-bit) stand
-//! together for all outputs of the panel. Every form computes `TILE` rows
-//! against one panel at a time; the plain form is the definition, and the
-//! AVX-512 forms are tested against it.
+//! Linear layers for serving, `y = x W^T + b`, over weights packed once into
+//! panels (see [`super::tile`]). Two number types: f32, and 8-bit with one scale
+//! per output and one per input row, found when the row arrives.
 
-use super::instruction_set::{InstructionSet, multiversion};
+use super::instruction_set::multiversion;
+use super::tile::{Onto, PANEL, PanelF32, PanelI8, Rows, Target, product_f32, product_i8};
 
-/// Outputs per panel: four 512-bit registers of f32 or i32.
-pub(crate) const PANEL: usize = 64;
-
-/// Input rows per tile: with four registers per row, 24 accumulators.
-#[cfg(target_arch = "x86_64")]
-const TILE: usize = 6;
+/// Inputs of an f32 panel that are gone through at once: their weights (32 KB)
+/// and a tile's inputs then stay in a first-level cache of 48 KB for all rows.
+const INPUTS_AT_ONCE: usize = 256;
 
 /// A packed f32 layer.
 #[derive(Debug, Clone)]
@@ -61,10 +53,24 @@ impl LinearF32 {
 
     /// One output row per input row.
     pub fn forward(&self, inputs: &[f32], out: &mut [f32]) {
-        let panels = self.packed.chunks_exact(PANEL * self.inputs).zip(self.bias.chunks_exact(PANEL));
+        self.products(inputs, out, Onto::Replaced);
+    }
+
+    /// As [`Self::forward`], added to what stands in `out`.
+    pub fn add_to(&self, inputs: &[f32], out: &mut [f32]) {
+        self.products(inputs, out, Onto::Added);
+    }
+
+    fn products(&self, inputs: &[f32], out: &mut [f32], onto: Onto) {
+        let rows = Rows::dense(inputs, self.inputs);
+        let panels = self.packed.chunks_exact(PANEL * self.inputs).zip(self.bias.as_chunks::<PANEL>().0);
         for (index, (panel, bias)) in panels.enumerate() {
-            let sink = Sink { out, stride: self.outputs, from: index * PANEL };
-            panel_f32(inputs, self.inputs, panel, bias, sink);
+            for (block, weights) in panel.chunks(PANEL * INPUTS_AT_ONCE).enumerate() {
+                let rows = rows.columns(block * INPUTS_AT_ONCE, weights.len() / PANEL);
+                let (bias, onto) = if block == 0 { (bias, onto) } else { (&[0.0; PANEL], Onto::Added) };
+                let target = Target::panel(out, self.outputs, index, onto);
+                product_f32(rows, PanelF32 { weights, bias }, target);
+            }
         }
     }
 }
@@ -107,15 +113,25 @@ impl LinearI8 {
 
     /// One output row per input row.
     pub fn forward(&self, inputs: &QuantizedRows, out: &mut [f32]) {
-        for index in 0..self.scales.len() / PANEL {
+        self.products(inputs, out, Onto::Replaced);
+    }
+
+    /// As [`Self::forward`], added to what stands in `out`.
+    pub fn add_to(&self, inputs: &QuantizedRows, out: &mut [f32]) {
+        self.products(inputs, out, Onto::Added);
+    }
+
+    fn products(&self, inputs: &QuantizedRows, out: &mut [f32], onto: Onto) {
+        let rows = Rows::dense(&inputs.bytes, self.inputs);
+        for (index, weights) in self.packed.chunks_exact(PANEL * self.inputs).enumerate() {
             let range = index * PANEL..(index + 1) * PANEL;
             let panel = PanelI8 {
-                weights: &self.packed[index * PANEL * self.inputs..][..PANEL * self.inputs],
+                weights,
                 scales: &self.scales[range.clone()],
                 offsets: &self.offsets[range.clone()],
                 bias: &self.bias[range],
             };
-            panel_i8(inputs, self.inputs, &panel, Sink { out, stride: self.outputs, from: index * PANEL });
+            product_i8(rows, &inputs.scales, panel, Target::panel(out, self.outputs, index, onto));
         }
     }
 }
@@ -168,208 +184,6 @@ multiversion! {
     }
 }
 
-/// Where a panel's results go: columns `from..` of rows of `stride` numbers.
-struct Sink<'a> {
-    out: &'a mut [f32],
-    stride: usize,
-    from: usize,
-}
-
-impl Sink<'_> {
-    fn row(&mut self, row: usize) -> &mut [f32] {
-        let width = PANEL.min(self.stride - self.from);
-        &mut self.out[row * self.stride + self.from..][..width]
-    }
-}
-
-/// One panel of an 8-bit layer.
-struct PanelI8<'a> {
-    weights: &'a [i8],
-    scales: &'a [f32],
-    offsets: &'a [i32],
-    bias: &'a [f32],
-}
-
-fn panel_f32(inputs: &[f32], width: usize, panel: &[f32], bias: &[f32], mut sink: Sink<'_>) {
-    #[cfg(target_arch = "x86_64")]
-    if InstructionSet::detect() >= InstructionSet::Avx512 {
-        for (tile, rows) in inputs.chunks(TILE * width).enumerate() {
-            let mut results = [[0.0; PANEL]; TILE];
-            // SAFETY: the processor has AVX-512 F; sizes are checked inside.
-            unsafe { avx512::tile_f32(rows, width, panel, bias, &mut results) };
-            for (i, result) in results.iter().take(rows.len() / width).enumerate() {
-                let row = sink.row(tile * TILE + i);
-                row.copy_from_slice(&result[..row.len()]);
-            }
-        }
-        return;
-    }
-    for (i, row) in inputs.chunks_exact(width).enumerate() {
-        let mut result = [0.0; PANEL];
-        result.copy_from_slice(bias);
-        row_f32(row, panel, &mut result);
-        let out = sink.row(i);
-        out.copy_from_slice(&result[..out.len()]);
-    }
-}
-
-multiversion! {
-    /// `result[j] += sum_k row[k] * panel[k][j]`: the definition of the f32 kernel.
-    fn row_f32(row: &[f32], panel: &[f32], result: &mut [f32; 64]) {
-        for (&x, weights) in row.iter().zip(panel.chunks_exact(PANEL)) {
-            for (r, &w) in result.iter_mut().zip(weights) {
-                *r += x * w;
-            }
-        }
-    }
-}
-
-fn panel_i8(inputs: &QuantizedRows, width: usize, panel: &PanelI8<'_>, mut sink: Sink<'_>) {
-    #[cfg(target_arch = "x86_64")]
-    if InstructionSet::detect() >= InstructionSet::Avx512Vnni {
-        for (tile, rows) in inputs.bytes.chunks(TILE * width).enumerate() {
-            let mut sums = [[0; PANEL]; TILE];
-            // SAFETY: the processor has AVX-512 VNNI; sizes are checked inside.
-            unsafe { avx512::tile_i8(rows, width, panel.weights, &mut sums) };
-            for (i, sums) in sums.iter().take(rows.len() / width).enumerate() {
-                let row = tile * TILE + i;
-                dequantize(sums, inputs.scales[row], panel.scales, panel.offsets, panel.bias, sink.row(row));
-            }
-        }
-        return;
-    }
-    for (i, row) in inputs.bytes.chunks_exact(width).enumerate() {
-        let mut sums = [0; PANEL];
-        row_i8(row, panel.weights, &mut sums);
-        dequantize(&sums, inputs.scales[i], panel.scales, panel.offsets, panel.bias, sink.row(i));
-    }
-}
-
-multiversion! {
-    /// `sums[j] = sum_k byte[k] * weight[k][j]`: the definition of the 8-bit kernel.
-    fn row_i8(row: &[u8], panel: &[i8], sums: &mut [i32; 64]) {
-        for (bytes, weights) in row.chunks_exact(4).zip(panel.chunks_exact(4 * PANEL)) {
-            let bytes = [i32::from(bytes[0]), i32::from(bytes[1]), i32::from(bytes[2]), i32::from(bytes[3])];
-            for (sum, w) in sums.iter_mut().zip(weights.chunks_exact(4)) {
-                *sum += bytes[0] * i32::from(w[0]) + bytes[1] * i32::from(w[1]) + bytes[2] * i32::from(w[2]) + bytes[3] * i32::from(w[3]);
-            }
-        }
-    }
-}
-
-multiversion! {
-    /// From integer sums to numbers: `(sum - offset) * row scale * scale + bias`.
-    fn dequantize(sums: &[i32; 64], row_scale: f32, scales: &[f32], offsets: &[i32], bias: &[f32], out: &mut [f32]) {
-        for j in 0..out.len() {
-            out[j] = (sums[j] - offsets[j]) as f32 * (row_scale * scales[j]) + bias[j];
-        }
-    }
-}
-
-/// The AVX-512 forms.
-#[cfg(target_arch = "x86_64")]
-mod avx512 {
-    use core::arch::x86_64::{
-        __m512, __m512i, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512,
-        _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_si512, _mm512_storeu_ps, _mm512_storeu_si512,
-    };
-
-    use super::{PANEL, TILE};
-
-    const REGISTERS: usize = PANEL / 16;
-
-    /// Up to [`TILE`] rows against one f32 panel.
-    #[target_feature(enable = "avx512f")]
-    pub(super) fn tile_f32(
-        rows: &[f32],
-        width: usize,
-        panel: &[f32],
-        bias: &[f32],
-        out: &mut [[f32; PANEL]; TILE],
-    ) {
-        match rows.len() / width {
-            6 => fixed_f32::<6>(rows, width, panel, bias, out),
-            5 => fixed_f32::<5>(rows, width, panel, bias, out),
-            4 => fixed_f32::<4>(rows, width, panel, bias, out),
-            3 => fixed_f32::<3>(rows, width, panel, bias, out),
-            2 => fixed_f32::<2>(rows, width, panel, bias, out),
-            _ => fixed_f32::<1>(rows, width, panel, bias, out),
-        }
-    }
-
-    #[target_feature(enable = "avx512f")]
-    fn fixed_f32<const ROWS: usize>(
-        rows: &[f32],
-        width: usize,
-        panel: &[f32],
-        bias: &[f32],
-        out: &mut [[f32; PANEL]; TILE],
-    ) {
-        assert!(rows.len() >= ROWS * width && panel.len() >= width * PANEL && bias.len() >= PANEL);
-        // SAFETY: every load and store lies inside its slice by the assert:
-        // k < width, row < ROWS, register < REGISTERS = PANEL / 16.
-        unsafe {
-            let mut sums: [[__m512; REGISTERS]; ROWS] =
-                [core::array::from_fn(|r| _mm512_loadu_ps(bias.as_ptr().add(16 * r))); ROWS];
-            for k in 0..width {
-                let weights: [__m512; REGISTERS] =
-                    core::array::from_fn(|r| _mm512_loadu_ps(panel.as_ptr().add(k * PANEL + 16 * r)));
-                for (row, sums) in sums.iter_mut().enumerate() {
-                    let x = _mm512_set1_ps(*rows.get_unchecked(row * width + k));
-                    for (sum, w) in sums.iter_mut().zip(&weights) {
-                        *sum = _mm512_fmadd_ps(x, *w, *sum);
-                    }
-                }
-            }
-            for (sums, out) in sums.iter().zip(out) {
-                for (r, sum) in sums.iter().enumerate() {
-                    _mm512_storeu_ps(out.as_mut_ptr().add(16 * r), *sum);
-                }
-            }
-        }
-    }
-
-    /// Up to [`TILE`] rows of bytes against one 8-bit panel.
-    #[target_feature(enable = "avx512f,avx512vnni")]
-    pub(super) fn tile_i8(rows: &[u8], width: usize, panel: &[i8], out: &mut [[i32; PANEL]; TILE]) {
-        match rows.len() / width {
-            6 => fixed_i8::<6>(rows, width, panel, out),
-            5 => fixed_i8::<5>(rows, width, panel, out),
-            4 => fixed_i8::<4>(rows, width, panel, out),
-            3 => fixed_i8::<3>(rows, width, panel, out),
-            2 => fixed_i8::<2>(rows, width, panel, out),
-            _ => fixed_i8::<1>(rows, width, panel, out),
-        }
-    }
-
-    #[target_feature(enable = "avx512f,avx512vnni")]
-    fn fixed_i8<const ROWS: usize>(rows: &[u8], width: usize, panel: &[i8], out: &mut [[i32; PANEL]; TILE]) {
-        assert!(rows.len() >= ROWS * width && panel.len() >= width * PANEL && width.is_multiple_of(4));
-        // SAFETY: as in `fixed_f32`; one step reads four bytes of a row and
-        // four times PANEL weights, and width is a multiple of four.
-        unsafe {
-            let mut sums: [[__m512i; REGISTERS]; ROWS] = [[_mm512_setzero_si512(); REGISTERS]; ROWS];
-            for k in 0..width / 4 {
-                let weights: [__m512i; REGISTERS] = core::array::from_fn(|r| {
-                    _mm512_loadu_si512(panel.as_ptr().add(4 * PANEL * k + 64 * r).cast())
-                });
-                for (row, sums) in sums.iter_mut().enumerate() {
-                    let four = rows.as_ptr().add(row * width + 4 * k).cast::<i32>().read_unaligned();
-                    let x = _mm512_set1_epi32(four);
-                    for (sum, w) in sums.iter_mut().zip(&weights) {
-                        *sum = _mm512_dpbusd_epi32(*sum, x, *w);
-                    }
-                }
-            }
-            for (sums, out) in sums.iter().zip(out) {
-                for (r, sum) in sums.iter().enumerate() {
-                    _mm512_storeu_si512(out.as_mut_ptr().add(16 * r).cast(), *sum);
-                }
-            }
-        }
-    }
-}
-
 /// Rounds each row of `weights` to 8 bits, with one scale per row.
 pub fn quantize_weights(weights: &[f32], rows: usize) -> (Vec<i8>, Vec<f32>) {
     let width = weights.len() / rows.max(1);
@@ -398,7 +212,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(24))]
 
         #[test]
-        fn the_fast_f32_kernel_agrees_with_the_definition(seed: u64, rows in 1usize..15, inputs in 1usize..40, outputs in 1usize..150) {
+        fn the_fast_f32_kernel_agrees_with_the_definition(seed: u64, rows in 1usize..15, inputs in 1usize..600, outputs in 1usize..150) {
             let random = &mut Random::new(seed);
             let (weights, bias) = (numbers(inputs * outputs, random), numbers(outputs, random));
             let x = numbers(rows * inputs, random);
@@ -413,7 +227,7 @@ mod tests {
         }
 
         #[test]
-        fn the_fast_8_bit_kernel_agrees_with_the_definition_to_the_bit(seed: u64, rows in 1usize..15, quads in 1usize..20, outputs in 1usize..150) {
+        fn the_fast_8_bit_kernel_agrees_with_the_definition(seed: u64, rows in 1usize..15, quads in 1usize..20, outputs in 1usize..150) {
             let random = &mut Random::new(seed);
             let inputs = 4 * quads;
             let bytes: Vec<i8> = (0..inputs * outputs).map(|_| (random.below(255) as i32 - 127) as i8).collect();
@@ -427,6 +241,30 @@ mod tests {
                     let sum: i32 = (0..inputs).map(|k| (i32::from(x.bytes[i * inputs + k]) - 128) * i32::from(bytes[j * inputs + k])).sum();
                     let expected = sum as f32 * (x.scales[i] * scales[j]) + bias[j];
                     prop_assert!((out[i * outputs + j] - expected).abs() <= 1e-5 * expected.abs().max(1.0));
+                }
+            }
+        }
+
+        #[test]
+        fn what_is_added_is_what_would_have_replaced(seed: u64, rows in 1usize..15, quads in 1usize..140, outputs in 1usize..70) {
+            let random = &mut Random::new(seed);
+            let inputs = 4 * quads;
+            let (weights, bias) = (numbers(inputs * outputs, random), numbers(outputs, random));
+            let (x, before) = (numbers(rows * inputs, random), numbers(rows * outputs, random));
+            let mut bytes = QuantizedRows::default();
+            bytes.fill(&x, inputs);
+            let (rounded, scales) = quantize_weights(&weights, outputs);
+            let float = LinearF32::new(&weights, &bias);
+            let int8 = LinearI8::new(&rounded, &scales, &bias);
+            let mut results = [vec![0.0; rows * outputs], before.clone(), vec![0.0; rows * outputs], before.clone()];
+            let [float_alone, float_added, int8_alone, int8_added] = &mut results;
+            float.forward(&x, float_alone);
+            float.add_to(&x, float_added);
+            int8.forward(&bytes, int8_alone);
+            int8.add_to(&bytes, int8_added);
+            for (alone, added) in [(&results[0], &results[1]), (&results[2], &results[3])] {
+                for ((a, b), before) in alone.iter().zip(added).zip(&before) {
+                    prop_assert!((a + before - b).abs() < 1e-4, "{a} + {before} against {b}");
                 }
             }
         }

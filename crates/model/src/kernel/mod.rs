@@ -2,9 +2,9 @@
 //!
 //! Every kernel has a plain form in safe Rust that is its definition; forms
 //! for particular processors are tested against it. `unsafe` stands here for
-//! two reasons only: calling code compiled for instructions that
-//! [`InstructionSet::detect`] has found, and handing checked slices to the
-//! `gemm` crate.
+//! three reasons only: calling code compiled for instructions that
+//! [`InstructionSet::detect`] has found, loads and stores of AVX-512 registers
+//! inside checked slices, and handing checked slices to the `gemm` crate.
 #![allow(unsafe_code)]
 #![allow(
     clippy::inline_always,
@@ -16,11 +16,12 @@ mod elementwise;
 mod instruction_set;
 mod linear;
 mod matmul;
+mod tile;
 
 pub use instruction_set::InstructionSet;
 pub use linear::{LinearF32, LinearI8, QuantizedRows, quantize_weights};
 
-pub(crate) use attention::{AttentionShape, attend, attend_backward};
+pub(crate) use attention::{AttentionShape, PackedHead, TokenRows, attend, attend_backward, attend_head};
 pub(crate) use elementwise::{
     add_scaled, affine, dot, gelu, gelu_backward, layer_norm, sigmoid, softmax, sum, tanh,
 };

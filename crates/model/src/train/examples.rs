@@ -124,6 +124,11 @@ impl Example {
         (0..self.turns.len()).filter(|&i| self.turns[i].role == Role::User).collect()
     }
 
+    /// Whether the source says at which turns crises begin.
+    pub fn has_labelled_turns(&self) -> bool {
+        self.turns.iter().any(|t| t.crisis.is_some())
+    }
+
     /// Whether a human should step in at each turn, for sources with crisis
     /// labels: from the first ongoing Confirm on in a high-risk conversation;
     /// not before its first label, and never in a low-risk one. `None` between.

@@ -71,6 +71,14 @@ pub enum TrainError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The loss is not a number any more; a lower rate helps.
+    #[error("{stage}: the loss became infinite or undefined at step {step}; lower the learning rates")]
+    Diverged {
+        /// The stage.
+        stage: String,
+        /// The optimiser step.
+        step: usize,
+    },
     /// The bundle cannot be put together.
     #[error(transparent)]
     Bundle(#[from] crate::bundle::BundleError),

@@ -476,12 +476,12 @@ fn step_of(sample: &Sample<'_>, reply: &LabelledReply) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::train::examples::LabelledTurn;
     use mindrail_core::language::Language;
 
-    const TINY: Architecture = Architecture {
+    pub(in crate::train) const TINY: Architecture = Architecture {
         vocabulary: 20,
         positions: 12,
         layers: 2,
@@ -493,7 +493,7 @@ mod tests {
         pooling_sharpness: 1.0,
     };
 
-    fn loss_config() -> LossConfig {
+    pub(in crate::train) fn loss_config() -> LossConfig {
         LossConfig {
             risk: 1.0,
             turn_risk: 0.5,
@@ -506,7 +506,7 @@ mod tests {
         }
     }
 
-    fn example() -> Example {
+    pub(in crate::train) fn example() -> Example {
         let turn = |role, tokens: &[u32], crisis: Option<Vec<CrisisLabel>>| LabelledTurn {
             role,
             text: String::new(),
@@ -681,6 +681,22 @@ mod tests {
             assert_near(served, expected, 1e-5, "serving path");
         }
         assert_near(&all.replies[0], &golden.reply_logits, 1e-5, "reply");
+    }
+
+    #[test]
+    fn texts_give_the_same_vectors_alone_together_and_on_several_threads() {
+        let (parameters, golden, _) = golden();
+        let encoder = crate::encoder::Encoder::new(&TINY, &parameters);
+        let texts: Vec<&[u32]> = golden.turns.iter().map(|t| t.tokens.as_slice()).chain([&[][..]]).collect();
+        let alone: Vec<f32> = texts.iter().flat_map(|text| encoder.encode(&[text])).collect();
+        assert_eq!(encoder.encode(&texts), alone);
+        let many: Vec<&[u32]> = texts.iter().copied().cycle().take(40 * texts.len()).collect();
+        for threads in 1..9 {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+            let found = pool.install(|| [encoder.encode_parallel(&texts), encoder.encode_parallel(&many)]);
+            assert_eq!(found[0], alone, "{threads} threads");
+            assert!(found[1].chunks(alone.len()).all(|part| part == alone), "{threads} threads, many texts");
+        }
     }
 
     #[test]

@@ -122,11 +122,11 @@ impl AdamW {
     fn gradient_norm(&self, gradients: &[f32]) -> f32 {
         self.slots
             .iter()
-            .map(|slot| {
-                gradients[slot.place.clone()]
-                    .par_chunks(CHUNK)
-                    .map(|part| crate::kernel::dot(part, part))
-                    .sum::<f32>()
+            // Collected first: a parallel sum would be rounded in an order that
+            // differs from run to run.
+            .flat_map(|slot| {
+                let parts = gradients[slot.place.clone()].par_chunks(CHUNK);
+                parts.map(|part| crate::kernel::dot(part, part)).collect::<Vec<f32>>()
             })
             .sum::<f32>()
             .sqrt()

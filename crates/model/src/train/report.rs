@@ -63,22 +63,19 @@ impl<'a> RunRecord<'a> {
 /// Figures of one set of conversations, by language; `all` is all of them.
 pub(super) type ByLanguage = BTreeMap<&'static str, Figures>;
 
-/// What the card reports on.
-pub(super) struct Measured {
-    /// A title, what the set is, and its figures.
-    pub(super) sets: Vec<(&'static str, &'static str, ByLanguage)>,
-}
+/// A title, what the set is, and its figures.
+pub(super) type MeasuredSet = (&'static str, &'static str, ByLanguage);
 
 /// The card. `baseline` is the output of `scripts/baseline_tfidf.py`: the same
 /// set titles, languages and figure names.
 pub(super) fn card(
     config: &TrainConfig,
     calibration: &BundleCalibration,
-    measured: &Measured,
+    measured: &[MeasuredSet],
     baseline: Option<&Value>,
 ) -> String {
     let mut card = introduction(config);
-    for (title, what, figures) in &measured.sets {
+    for (title, what, figures) in measured {
         let _ = write!(card, "\n## {title}\n\n{what}\n");
         for (language, figures) in figures {
             table(&mut card, language, figures, baseline.and_then(|b| b.get(title)?.get(language)));

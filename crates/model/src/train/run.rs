@@ -10,8 +10,8 @@ use std::path::Path;
 use mindrail_core::metrics;
 use mindrail_core::policy::Policy;
 use mindrail_core::taxonomy::{CrisisLabel, Taxonomy};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::config::TrainConfig;
 use super::examples::{self, Example};
@@ -19,18 +19,25 @@ use super::fitting;
 use super::held_out::{self, Scored, View};
 use super::network::Network;
 use super::objective::pool;
-use super::report::{self, Measured, RunRecord};
+use super::report::{self, MeasuredSet, RunRecord};
 use super::stage::{Stage, StageRecord, write};
-use super::wide_fit::{self, WidePart};
+use super::wide_fit::{self, JOINT_SHARE, WidePart};
 use super::{Progress, TrainError};
 use crate::architecture::{Architecture, outputs};
 use crate::assessor::EmbeddedAssessor;
-use crate::bundle::{self, Bundle, BundleCalibration, Manifest, NewBundle};
+use crate::bundle::{self, Bundle, BundleCalibration, Manifest, NewBundle, sha256};
 use crate::evaluate::evaluate;
 use crate::figures::{Outcome, measure_by_language};
 use crate::parameters::Parameters;
 use crate::random::Random;
 use crate::tokenizer::{SEGMENT_TOKENS, Tokenizer};
+
+/// The scores of one fold, as they are kept.
+#[derive(Serialize, Deserialize)]
+struct HeldOut {
+    depends_on: String,
+    scored: Vec<Scored>,
+}
 
 /// What a run works with.
 struct Run<'a> {
@@ -39,6 +46,7 @@ struct Run<'a> {
     base: Vec<u8>,
     train: Vec<Example>,
     dev: Vec<Example>,
+    depends_on: String,
 }
 
 /// Trains, calibrates and writes the bundle to `output/bundle`.
@@ -48,14 +56,16 @@ struct Run<'a> {
 pub fn run(config: &TrainConfig, progress: &mut dyn Progress) -> Result<(), TrainError> {
     let tokenizer_bytes = read(&config.base.join("tokenizer.json"))?;
     let tokenizer = Tokenizer::from_bytes(&tokenizer_bytes)?;
+    let base = read(&config.base.join("model.safetensors"))?;
     let run = Run {
         config,
+        depends_on: weights_depend_on(config, [&base, &tokenizer_bytes])?,
         architecture: Architecture {
             context: config.context,
             pooling_sharpness: config.pooling_sharpness,
             ..Architecture::MINILM_L6
         },
-        base: read(&config.base.join("model.safetensors"))?,
+        base,
         train: load_all(&config.train, &tokenizer)?,
         dev: load_all(&config.dev, &tokenizer)?,
     };
@@ -92,7 +102,11 @@ pub fn run(config: &TrainConfig, progress: &mut dyn Progress) -> Result<(), Trai
     // The card holds what the finished bundle does, so it is written twice.
     let folder = config.output.join("bundle");
     new_bundle("").write(&folder)?;
-    let measured = run.measured(&held_out, &calibration, &folder)?;
+    let served = Bundle::from_folder(&folder)?;
+    let mut exact = Bundle::from_folder(&folder)?;
+    exact.wide = wide.clone();
+    let assessors = [EmbeddedAssessor::new(&served)?, EmbeddedAssessor::with_tensors(&exact, &parameters)?];
+    let measured = run.measured(&held_out, &calibration, &assessors)?;
     let baseline = config.baseline.as_deref().map(read_json::<serde_json::Value>).transpose()?;
     new_bundle(&report::card(config, &calibration, &measured, baseline.as_ref())).write(&folder)?;
     progress.note(&format!("the bundle is in {}", folder.display()));
@@ -108,9 +122,6 @@ impl Run<'_> {
     ) -> Result<(Vec<Scored>, StageRecord), TrainError> {
         let folder = self.config.output.join(format!("fold-{fold}"));
         let done = folder.join("held-out.json");
-        if done.exists() {
-            return Ok((read_json(&done)?, read_json(&folder.join("record.json"))?));
-        }
         let (out, seen): (Vec<&Example>, Vec<&Example>) =
             self.train.iter().partition(|e| self.config.train[e.source].fold == fold);
         let stage = Stage {
@@ -119,14 +130,23 @@ impl Run<'_> {
             architecture: &self.architecture,
             examples: seen.clone(),
             folder,
+            depends_on: &self.depends_on,
         };
         let mut parameters = self.initial()?;
         let (network, record) = stage.run(&mut parameters, None, progress)?;
+        let depends_on = self.scores_depend_on()?;
+        if done.exists() {
+            let found: HeldOut = read_json(&done)?;
+            if found.depends_on == depends_on {
+                return Ok((found.scored, record));
+            }
+        }
         progress.note(&format!("fold-{fold}: fitting the wide part, scoring what was held out"));
         let wide = self.wide(&seen);
         let scored = held_out::score(&network, parameters.values(), &wide, &self.thinned(&out));
-        write_json(&done, &scored)?;
-        Ok((scored, record))
+        let held_out = HeldOut { depends_on, scored };
+        write_json(&done, &held_out)?;
+        Ok((held_out.scored, record))
     }
 
     /// Trains on everything, with the checkpoint that is best on dev.
@@ -141,6 +161,7 @@ impl Run<'_> {
             architecture: &self.architecture,
             examples: seen,
             folder,
+            depends_on: &self.depends_on,
         };
         let judge = |network: &Network, values: &[f32]| {
             dev_score(&held_out::score(network, values, &wide, &dev), self.config.pooling_sharpness)
@@ -150,76 +171,59 @@ impl Run<'_> {
         Ok((parameters, wide, record))
     }
 
-    /// The finished bundle on dev, as served, and the folds on what they have
-    /// not seen.
+    /// The final model on dev, as served and with 32-bit weights, and the folds on
+    /// what they have not seen.
     fn measured(
         &self,
         held_out: &[Scored],
         calibration: &BundleCalibration,
-        bundle: &Path,
-    ) -> Result<Measured, TrainError> {
-        let assessor = EmbeddedAssessor::new(&Bundle::from_folder(bundle)?)?;
-        let dev = |view| Ok::<_, TrainError>(measure_by_language(&evaluate(&assessor, &self.dev, view)?));
+        [served, exact]: &[EmbeddedAssessor; 2],
+    ) -> Result<Vec<MeasuredSet>, TrainError> {
+        let mut sets = Vec::new();
+        for (title, about, assessor, view) in [
+            (
+                "dev",
+                "56 conversations of an author that trained nothing, scored as served: 8-bit weights, turn by turn, each user turn before the reply to it, earlier listener turns as context.",
+                served,
+                View::All,
+            ),
+            ("dev_person_only", "The same with all listener turns left out.", served, View::Person),
+            (
+                "dev_32_bit",
+                "The same as `dev` with the weights in 32 bits: the difference is what 8 bits cost.",
+                exact,
+                View::All,
+            ),
+        ] {
+            sets.push((title, about, measure_by_language(&evaluate(assessor, &self.dev, view)?)));
+        }
         let scorer = fitting::Scorer {
             blend: calibration.blend,
             platt: calibration.calibration.risk,
             sharpness: self.config.pooling_sharpness,
             tracker: Policy::default().tracker,
         };
-        let held_out = |wanted: &str, view: usize| {
-            let of = |s: &&Scored| self.config.train[s.source].path.to_string_lossy().contains(wanted);
-            let outcomes: Vec<Outcome> = held_out
-                .iter()
-                .filter(of)
-                .map(|s| scorer.outcome(s, view, &calibration.calibration))
-                .collect();
-            measure_by_language(&outcomes)
-        };
-        Ok(Measured {
-            sets: vec![
-                (
-                    "dev",
-                    "56 conversations of an author that trained nothing, scored as served: 8-bit weights, turn by turn, each user turn before the reply to it, earlier listener turns as context.",
-                    dev(View::All)?,
-                ),
-                ("dev_person_only", "The same with all listener turns left out.", dev(View::Person)?),
-                (
-                    "corpus_cross_fitted",
-                    "The corpus's training authors, each scored by a model that has not seen the author.",
-                    held_out("train_", 0),
-                ),
-                (
-                    "corpus_cross_fitted_person_only",
-                    "The same with all listener turns left out.",
-                    held_out("train_", 1),
-                ),
-                (
-                    "khp_scratch_left_out",
-                    "KHP `generated_scratch`, by a model that has not seen this generator (at most 250 rows).",
-                    held_out("generated_scratch", 0),
-                ),
-                (
-                    "khp_scratch_left_out_person_only",
-                    "The same with all listener turns left out.",
-                    held_out("generated_scratch", 1),
-                ),
-                (
-                    "khp_pair_left_out",
-                    "KHP `generated_pair` and `generated_pair_hard`, left out likewise.",
-                    held_out("generated_pair", 0),
-                ),
-                (
-                    "khp_pair_left_out_person_only",
-                    "The same with all listener turns left out.",
-                    held_out("generated_pair", 1),
-                ),
-                (
-                    "khp_camel_left_out",
-                    "KHP `generated_camel` and `generated_camel_hard`, left out likewise; every row is high risk, so only recall at the threshold is defined.",
-                    held_out("generated_camel", 0),
-                ),
-            ],
-        })
+        for (title, about, file, view) in HELD_OUT_SETS {
+            let of = |s: &&Scored| self.config.train[s.source].path.to_string_lossy().contains(file);
+            let rows = held_out.iter().filter(of);
+            let outcomes: Vec<Outcome> =
+                rows.map(|s| scorer.outcome(s, view, &calibration.calibration)).collect();
+            sets.push((title, about, measure_by_language(&outcomes)));
+        }
+        Ok(sets)
+    }
+
+    /// As [`weights_depend_on`], with what decides the wide part's scores.
+    fn scores_depend_on(&self) -> Result<String, TrainError> {
+        let wide: Vec<f32> = self.config.train.iter().map(|s| s.wide_weight).collect();
+        let settings = serde_json::to_vec(&(
+            &self.depends_on,
+            &self.config.wide,
+            wide,
+            JOINT_SHARE,
+            self.config.held_out_rows,
+        ));
+        Ok(sha256(&settings.map_err(|e| TrainError::Calibration(e.to_string()))?))
     }
 
     fn wide(&self, examples: &[&Example]) -> WidePart {
@@ -253,6 +257,67 @@ impl Run<'_> {
         kept
     }
 }
+
+/// Hash of what a stage's weights depend on: the settings, without those that
+/// only name things or concern what follows; the data; the base.
+fn weights_depend_on(config: &TrainConfig, base: [&[u8]; 2]) -> Result<String, TrainError> {
+    let mut settings = serde_json::to_value(config).map_err(|e| TrainError::Calibration(e.to_string()))?;
+    if let Some(settings) = settings.as_object_mut() {
+        settings.retain(|key, _| !MATTERS_LATER.contains(&key.as_str()));
+    }
+    for source in settings.get_mut("train").and_then(|s| s.as_array_mut()).into_iter().flatten() {
+        if let Some(source) = source.as_object_mut() {
+            source.retain(|key, _| !["wide_weight", "licence", "path"].contains(&key.as_str()));
+        }
+    }
+    let mut parts = vec![settings.to_string()];
+    parts.extend(base.map(sha256));
+    for source in config.train.iter().chain(&config.dev) {
+        parts.push(sha256(&read(&source.path)?));
+    }
+    Ok(sha256(parts.concat().as_bytes()))
+}
+
+/// The card's sets of held-out conversations: title, what it is, part of the file
+/// names, index of the view.
+const HELD_OUT_SETS: [(&str, &str, &str, usize); 7] = [
+    (
+        "corpus_cross_fitted",
+        "The corpus's training authors, each scored by a model that has not seen the author.",
+        "train_",
+        0,
+    ),
+    ("corpus_cross_fitted_person_only", "The same with all listener turns left out.", "train_", 1),
+    (
+        "khp_scratch_left_out",
+        "KHP `generated_scratch`, by a model that has not seen this generator (at most 250 rows).",
+        "generated_scratch",
+        0,
+    ),
+    (
+        "khp_scratch_left_out_person_only",
+        "The same with all listener turns left out.",
+        "generated_scratch",
+        1,
+    ),
+    (
+        "khp_pair_left_out",
+        "KHP `generated_pair` and `generated_pair_hard`, left out likewise.",
+        "generated_pair",
+        0,
+    ),
+    ("khp_pair_left_out_person_only", "The same with all listener turns left out.", "generated_pair", 1),
+    (
+        "khp_camel_left_out",
+        "KHP `generated_camel` and `generated_camel_hard`, left out likewise; every row is high risk, so only recall at the threshold is defined.",
+        "generated_camel",
+        0,
+    ),
+];
+
+/// Settings that no weight of the deep part depends on.
+const MATTERS_LATER: [&str; 9] =
+    ["name", "version", "base", "output", "held_out_rows", "checkpoint_steps", "wide", "baseline", "dev"];
 
 /// High-risk AUROC plus the average precision of crisis onsets pooled over
 /// labels and user turns, of the deep part.
@@ -297,4 +362,31 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, TrainError> {
 
 fn write_json(path: &Path, value: &impl Serialize) -> Result<(), TrainError> {
     write(path, &serde_json::to_vec(value).map_err(|e| TrainError::damaged(path, e))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::stage::tests::CONFIG;
+    use super::*;
+
+    #[test]
+    fn weights_depend_on_settings_data_base_and_tokenizer_and_on_no_names() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut config = TrainConfig::parse(CONFIG, Path::new("tiny.toml")).expect("a configuration");
+        for source in config.train.iter_mut().chain(&mut config.dev) {
+            source.path = folder.path().join(&source.path);
+            fs::write(&source.path, "data").expect("writable");
+        }
+        let hash =
+            |config: &TrainConfig, base: [&[u8]; 2]| weights_depend_on(config, base).expect("readable");
+        let before = hash(&config, [b"weights", b"tokenizer"]);
+        let renamed = TrainConfig { name: "other".to_owned(), held_out_rows: 7, ..config.clone() };
+        assert_eq!(hash(&renamed, [b"weights", b"tokenizer"]), before);
+        assert_ne!(hash(&config, [b"weights", b"another"]), before);
+        assert_ne!(hash(&config, [b"others", b"tokenizer"]), before);
+        let seeded = TrainConfig { seed: 4, ..config.clone() };
+        assert_ne!(hash(&seeded, [b"weights", b"tokenizer"]), before);
+        fs::write(&config.train[0].path, "other data").expect("writable");
+        assert_ne!(hash(&config, [b"weights", b"tokenizer"]), before);
+    }
 }

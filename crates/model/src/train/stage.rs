@@ -29,6 +29,8 @@ pub(super) struct Stage<'a> {
     pub(super) architecture: &'a Architecture,
     pub(super) examples: Vec<&'a Example>,
     pub(super) folder: PathBuf,
+    /// Hash of the settings, the data and the base that its weights depend on.
+    pub(super) depends_on: &'a str,
 }
 
 /// How far a training has come.
@@ -37,7 +39,8 @@ struct Position {
     epoch: usize,
     step: usize,
     random: Random,
-    best_score: f64,
+    /// The best dev score so far; none before the first, and JSON has no infinity.
+    best_score: Option<f64>,
     best_epoch: usize,
 }
 
@@ -46,6 +49,8 @@ struct Position {
 pub struct StageRecord {
     /// Its name: `fold-0`, …, `final`.
     pub name: String,
+    /// Hash of the settings, the data and the base that its weights depend on.
+    pub depends_on: String,
     /// Epoch of the weights that were kept, from 1.
     pub epoch: usize,
     /// Dev score of those weights, where a dev score chose them.
@@ -70,8 +75,10 @@ impl Stage<'_> {
             Network::new(self.architecture, parameters, &self.config.loss, self.config.first_trained_layer);
         network.set_class_weights(class_weights(&self.examples));
         let record_path = self.folder.join("record.json");
-        if let Ok(bytes) = fs::read(&record_path) {
-            let record = serde_json::from_slice(&bytes).map_err(|e| TrainError::damaged(&record_path, e))?;
+        if let Some(bytes) = read_if_there(&record_path)? {
+            let record: StageRecord =
+                serde_json::from_slice(&bytes).map_err(|e| TrainError::damaged(&record_path, e))?;
+            self.must_match(&record.depends_on, &record_path)?;
             self.load_weights("weights.safetensors", parameters)?;
             return Ok((network, record));
         }
@@ -102,18 +109,21 @@ impl Stage<'_> {
             epoch: 0,
             step: 0,
             random: Random::new(self.config.seed),
-            best_score: f64::NEG_INFINITY,
+            best_score: None,
             best_epoch: 0,
         };
         let mut losses = Vec::new();
         self.resume(parameters, &mut optimizer, &mut position, &mut losses)?;
         progress.stage(&self.name, total);
-        while position.epoch < self.config.epochs {
+        while position.epoch < self.config.epochs && !self.is_stalled(&position) {
             plan = self.epoch(position.epoch);
             let mut gradients = vec![0.0; parameters.values().len()];
             for batch in &plan[position.step..] {
                 gradients.fill(0.0);
                 let loss = network.learn(parameters.values(), batch, &mut position.random, &mut gradients);
+                if !loss.is_finite() {
+                    return Err(TrainError::Diverged { stage: self.name.clone(), step: optimizer.steps() });
+                }
                 optimizer.step(parameters.values_mut(), &gradients);
                 position.step += 1;
                 let done = position.step as f32;
@@ -131,25 +141,37 @@ impl Stage<'_> {
             if let Some(judge) = judge {
                 let score = judge(network, parameters.values());
                 progress.note(&format!("{}: epoch {}: dev score {score:.4}", self.name, position.epoch));
-                if score > position.best_score {
-                    (position.best_score, position.best_epoch) = (score, position.epoch);
+                if position.best_score.is_none_or(|best| score > best) {
+                    (position.best_score, position.best_epoch) = (Some(score), position.epoch);
                     self.save_weights("best.safetensors", parameters)?;
                 }
             }
             self.checkpoint(parameters, &optimizer, &position, &losses)?;
-            if judge.is_some() && position.epoch - position.best_epoch >= self.config.patience {
-                break;
-            }
         }
         if judge.is_some() {
             self.load_weights("best.safetensors", parameters)?;
         }
         Ok(StageRecord {
             name: self.name.clone(),
+            depends_on: self.depends_on.to_owned(),
             epoch: if judge.is_some() { position.best_epoch } else { position.epoch },
-            dev_score: judge.is_some().then_some(position.best_score),
+            dev_score: position.best_score,
             losses,
         })
+    }
+
+    /// Whether the dev score has not risen for `patience` epochs. Asked before an
+    /// epoch, so that a training that goes on stops where an undisturbed one does.
+    fn is_stalled(&self, position: &Position) -> bool {
+        position.best_score.is_some() && position.epoch - position.best_epoch >= self.config.patience
+    }
+
+    /// Weights of other settings or data must not be taken for this stage's.
+    fn must_match(&self, depends_on: &str, path: &Path) -> Result<(), TrainError> {
+        if depends_on == self.depends_on {
+            return Ok(());
+        }
+        Err(TrainError::damaged(path, "it comes from another configuration, other data or another base"))
     }
 
     /// The batches of an epoch; the same for the same seed and epoch.
@@ -213,8 +235,8 @@ impl Stage<'_> {
     ) -> Result<(), TrainError> {
         let (steps, moments) = optimizer.state();
         let path = self.folder.join("checkpoint.bin");
-        let header =
-            serde_json::to_vec(&(position, steps, losses)).map_err(|e| TrainError::damaged(&path, e))?;
+        let header = serde_json::to_vec(&(self.depends_on, position, steps, losses))
+            .map_err(|e| TrainError::damaged(&path, e))?;
         let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
         bytes.extend(header);
         for part in std::iter::once(parameters.values()).chain(moments) {
@@ -231,13 +253,14 @@ impl Stage<'_> {
         losses: &mut Vec<f32>,
     ) -> Result<(), TrainError> {
         let path = self.folder.join("checkpoint.bin");
-        let Ok(bytes) = fs::read(&path) else { return Ok(()) };
-        let damaged = || TrainError::damaged(&path, "it is cut short or from another configuration");
+        let Some(bytes) = read_if_there(&path)? else { return Ok(()) };
+        let damaged = || TrainError::damaged(&path, "it is cut short");
         let (length, rest) = bytes.split_first_chunk::<8>().ok_or_else(damaged)?;
         let (header, rest) =
             rest.split_at_checked(u64::from_le_bytes(*length) as usize).ok_or_else(damaged)?;
-        let (found, steps, found_losses): (Position, usize, Vec<f32>) =
+        let (depends_on, found, steps, found_losses): (String, Position, usize, Vec<f32>) =
             serde_json::from_slice(header).map_err(|e| TrainError::damaged(&path, e))?;
+        self.must_match(&depends_on, &path)?;
         let numbers: Vec<f32> =
             rest.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
         let (values, moments) = numbers.split_at_checked(parameters.values().len()).ok_or_else(damaged)?;
@@ -290,9 +313,187 @@ fn class_weights(examples: &[&Example]) -> Vec<f32> {
     weights.iter().map(|w| w / mean.max(1e-6)).collect()
 }
 
+/// The file, or nothing if there is none; any other trouble is an error, since
+/// going on without would overwrite it.
+fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, TrainError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(TrainError::io(path, error)),
+    }
+}
+
 /// Writes a file whole or not at all.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     let part = path.with_extension("part");
     fs::write(&part, bytes).map_err(|e| TrainError::io(&part, e))?;
     fs::rename(&part, path).map_err(|e| TrainError::io(path, e))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+    use super::super::network::LossConfig;
+    use super::super::network::tests::{TINY, example, loss_config};
+    use super::*;
+
+    pub(in crate::train) const CONFIG: &str = r#"
+name = "tiny"
+version = "1"
+base = "none"
+output = "none"
+seed = 3
+context = 6
+pooling_sharpness = 1.0
+epochs = 3
+patience = 9
+conversations_per_step = 2
+first_trained_layer = 1
+listener_share = 0.5
+folds = 0
+held_out_rows = 1
+checkpoint_steps = 2
+dev = [{ path = "d", kind = "corpus", licence = "none", fold = 0, weight = 1.0, wide_weight = 1.0 }]
+train = [{ path = "t", kind = "corpus", licence = "none", fold = 0, weight = 1.0, wide_weight = 1.0 }]
+[optimizer]
+encoder_rate = 1e-3
+head_rate = 1e-2
+weight_decay = 0.01
+warm_up = 0.1
+clip = 1.0
+[loss]
+risk = 1.0
+turn_risk = 0.5
+signals = 1.0
+crisis = 1.0
+crisis_positive = 3.0
+reply = 0.7
+harm = 0.5
+dropout = 0.2
+[wide]
+conversation_c = 1.0
+turn_c = 1.0
+turn_positive = 1.0
+reply_c = 1.0
+conversation_minimum = 1
+text_minimum = 1
+beginnings = 0.0
+source_feature = 0.0
+"#;
+
+    /// Stops the training at a step, as a kill would: nothing more is written.
+    struct StopsAt(usize);
+
+    impl Progress for StopsAt {
+        fn stage(&mut self, _: &str, _: usize) {}
+        fn step(&mut self, done: usize, _: f32) {
+            if done == self.0 {
+                resume_unwind(Box::new(()));
+            }
+        }
+        fn note(&mut self, _: &str) {}
+    }
+
+    const NEVER: usize = usize::MAX;
+
+    /// The tiny network's data and settings.
+    struct Tiny {
+        config: TrainConfig,
+        examples: Vec<Example>,
+    }
+
+    impl Tiny {
+        fn new() -> Self {
+            let config = TrainConfig::parse(CONFIG, Path::new("tiny.toml")).expect("a configuration");
+            let config = TrainConfig { loss: LossConfig { dropout: 0.2, ..loss_config() }, ..config };
+            Self { config, examples: (0..6).map(|_| example()).collect() }
+        }
+
+        fn stage<'a>(&'a self, folder: &Path, depends_on: &'a str) -> Stage<'a> {
+            Stage {
+                name: "tiny".to_owned(),
+                config: &self.config,
+                architecture: &TINY,
+                examples: self.examples.iter().collect(),
+                folder: folder.to_owned(),
+                depends_on,
+            }
+        }
+    }
+
+    fn parameters() -> Parameters {
+        let mut parameters = Parameters::zeros(TINY.tensors());
+        parameters.initialise("", &mut Random::new(7));
+        parameters
+    }
+
+    /// Trains the tiny network in `folder`; its weights and record.
+    fn train(folder: &Path, depends_on: &str, stop: usize) -> Result<(Vec<f32>, StageRecord), TrainError> {
+        let tiny = Tiny::new();
+        let judge = |_: &Network, values: &[f32]| f64::from(values[values.len() - 1]);
+        let mut parameters = parameters();
+        let stage = tiny.stage(folder, depends_on);
+        let (_, record) = stage.run(&mut parameters, Some(&judge), &mut StopsAt(stop))?;
+        Ok((parameters.values().to_vec(), record))
+    }
+
+    fn killed_at(folder: &Path, step: usize) {
+        let outcome = catch_unwind(AssertUnwindSafe(|| train(folder, "these settings", step)));
+        assert!(outcome.is_err(), "the training was to be stopped at step {step}");
+    }
+
+    #[test]
+    fn a_killed_training_goes_on_and_ends_with_the_very_same_weights() {
+        let undisturbed = tempfile::tempdir().expect("a folder");
+        let expected = train(undisturbed.path(), "these settings", NEVER).expect("trains");
+        for step in [2, 5, 8] {
+            let folder = tempfile::tempdir().expect("a folder");
+            killed_at(folder.path(), step);
+            let found = train(folder.path(), "these settings", NEVER).expect("goes on");
+            assert_eq!(found.1, expected.1, "killed at step {step}");
+            assert!(found.0 == expected.0, "killed at step {step}: the weights differ");
+        }
+    }
+
+    #[test]
+    fn a_training_killed_after_it_had_stopped_early_trains_no_further() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut tiny = Tiny::new();
+        tiny.config.patience = 1;
+        let stage = tiny.stage(folder.path(), "these settings");
+        let network = Network::new(&TINY, &parameters(), &tiny.config.loss, 1);
+        let judge: Judge<'_> = &|_, _| 0.0;
+        // No record is written, as if killed before; the checkpoint is.
+        let train = |parameters: &mut Parameters| {
+            stage.train(&network, parameters, Some(judge), &mut StopsAt(NEVER)).expect("trains")
+        };
+        let first = train(&mut parameters());
+        assert_eq!((first.epoch, first.losses.len()), (1, 2), "the second epoch was no better");
+        assert_eq!(train(&mut parameters()), first);
+    }
+
+    #[test]
+    fn a_checkpoint_or_weights_of_other_settings_are_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        killed_at(folder.path(), 5);
+        let error = train(folder.path(), "other settings", NEVER).expect_err("refused").to_string();
+        assert!(error.contains("checkpoint.bin") && error.contains("another configuration"), "{error}");
+        train(folder.path(), "these settings", NEVER).expect("goes on");
+        let error = train(folder.path(), "other settings", NEVER).expect_err("refused").to_string();
+        assert!(error.contains("record.json") && error.contains("another configuration"), "{error}");
+    }
+
+    #[test]
+    fn a_checkpoint_that_is_cut_short_is_refused_wherever_it_is_cut() {
+        let folder = tempfile::tempdir().expect("a folder");
+        killed_at(folder.path(), 5);
+        let path = folder.path().join("checkpoint.bin");
+        let whole = fs::read(&path).expect("a checkpoint");
+        for length in [0, 7, 60, whole.len() / 2, whole.len() - 1] {
+            fs::write(&path, &whole[..length]).expect("writable");
+            let error = train(folder.path(), "these settings", NEVER).expect_err("refused").to_string();
+            assert!(error.contains("checkpoint.bin"), "cut to {length} bytes: {error}");
+        }
+    }
 }

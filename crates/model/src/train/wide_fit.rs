@@ -9,7 +9,7 @@ use mindrail_core::taxonomy::{CrisisLabel, Harm, ReplyClass, Severity, Signal, T
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::examples::{Example, LabelledReply};
+use super::examples::{Example, LabelledReply, LabelledTurn};
 use super::objective::binary;
 use crate::architecture::outputs;
 use crate::wide::{Alphabet, SeenFeatures, Speaker, WideSum, WideTable, features};
@@ -26,8 +26,19 @@ pub struct WideConfig {
     pub turn_positive: f32,
     /// Inverse regularisation of the reply outputs.
     pub reply_c: f32,
-    /// A feature must occur in at least this many texts.
-    pub minimum_texts: usize,
+    /// A feature of conversations must occur in at least this many of them.
+    pub conversation_minimum: usize,
+    /// A feature of turns and replies must occur in at least this many texts.
+    pub text_minimum: usize,
+    /// Weight of a conversation's beginnings in the risk columns, shared out
+    /// among its user turns of known risk but the last: what is said until then,
+    /// with the risk at that turn. Without them a first turn, which has few features, scores
+    /// as firmly as a whole conversation.
+    pub beginnings: f32,
+    /// Value of a feature that only conversations without labelled turns have,
+    /// and which is dropped after the fit: it takes up what tells those sources
+    /// from the corpus, which words would otherwise be credited with.
+    pub source_feature: f32,
 }
 
 /// The tables of the wide part.
@@ -74,16 +85,16 @@ impl WidePart {
         }
     }
 
-    /// Logits of risk and signals for the conversation so far: the mean of both
-    /// tables where a listener has spoken, so that the listener's own judgement
-    /// counts for half at most; the person's table alone where none has.
+    /// Logits of risk and signals for the conversation so far: a weighted mean
+    /// of both tables where a listener has spoken, so that the listener's own
+    /// judgement is not everything; the person's table alone where none has.
     pub fn conversation(&self, memory: &WideMemory) -> Vec<f32> {
         let person = self.person.logits(&memory.person);
         if !memory.listener {
             return person;
         }
         let joint = self.joint.logits(&memory.joint);
-        person.iter().zip(joint).map(|(p, j)| 0.5 * (p + j)).collect()
+        person.iter().zip(joint).map(|(p, j)| (1.0 - JOINT_SHARE) * p + JOINT_SHARE * j).collect()
     }
 
     /// Logits of the sixteen crisis onsets for one user turn.
@@ -99,6 +110,11 @@ impl WidePart {
     }
 }
 
+/// What the table that reads the listener too counts beside the person's own.
+/// Of 0.5, 0.7 and 1, the middle one kept most of what the listener's turns add
+/// on authors and generators left out.
+pub(super) const JOINT_SHARE: f32 = 0.7;
+
 /// Outputs of the conversation tables: risk, then the signals.
 pub const CONVERSATION_OUTPUTS: usize = 1 + Signal::ALL.len();
 
@@ -109,15 +125,25 @@ type Target = Option<(bool, f32)>;
 struct Row {
     /// One feature list per turn (one only, for turns and replies).
     texts: Vec<Vec<u32>>,
+    /// Whether it is part of another row, and so counts for no document frequency.
+    is_beginning: bool,
+    /// Value of the feature that is dropped after the fit.
+    source_feature: f32,
     targets: Vec<Target>,
 }
 
-/// Fits all three tables. `weights` holds each source's weight.
+/// Fits all four tables. `weights` holds each source's weight.
 pub(super) fn fit(examples: &[&Example], weights: &[f32], config: &WideConfig) -> WidePart {
     let conversations = |keep: fn(Role) -> bool| -> Vec<Row> {
-        examples.iter().map(|e| conversation_row(e, weights[e.source], keep)).collect()
+        let whole =
+            examples.iter().map(|e| conversation_row(e, weights[e.source], config.source_feature, keep));
+        whole
+            .chain(
+                examples.iter().flat_map(|e| beginning_rows(e, config.beginnings * weights[e.source], keep)),
+            )
+            .collect()
     };
-    let conversation = (config.conversation_c, config.minimum_texts);
+    let conversation = (config.conversation_c, config.conversation_minimum);
     let turns: Vec<Row> = examples.iter().flat_map(|e| turn_rows(e, config.turn_positive)).collect();
     let replies: Vec<Row> = examples.iter().flat_map(|e| e.replies.iter().map(reply_row)).collect();
     WidePart {
@@ -132,26 +158,65 @@ pub(super) fn fit(examples: &[&Example], weights: &[f32], config: &WideConfig) -
             &turns,
             Alphabet::WordsAndLetters,
             CrisisLabel::ALL.len(),
-            (config.turn_c, config.minimum_texts),
+            (config.turn_c, config.text_minimum),
         ),
         reply: fit_table(
             &replies,
             Alphabet::WordsAndLetters,
             outputs::REPLY,
-            (config.reply_c, config.minimum_texts),
+            (config.reply_c, config.text_minimum),
         ),
     }
 }
 
 /// A conversation, with the turns of the roles that `keep` names.
-fn conversation_row(example: &Example, weight: f32, keep: fn(Role) -> bool) -> Row {
+fn conversation_row(example: &Example, weight: f32, source_feature: f32, keep: fn(Role) -> bool) -> Row {
     let mut targets: Vec<Target> = vec![example.high_risk.map(|y| (y, weight))];
     match &example.signals {
         Some(signals) => targets.extend(signals.iter().map(|&s| Some((s > 0.5, weight)))),
         None => targets.extend(Signal::ALL.iter().map(|_| None)),
     }
-    let turns = example.turns.iter().filter(|t| keep(t.role));
-    Row { texts: turns.map(|t| features(&t.text, speaker(t.role), Alphabet::Words)).collect(), targets }
+    Row {
+        texts: texts(&example.turns, keep),
+        is_beginning: false,
+        source_feature: if example.has_labelled_turns() { 0.0 } else { source_feature },
+        targets,
+    }
+}
+
+fn texts(turns: &[LabelledTurn], keep: fn(Role) -> bool) -> Vec<Vec<u32>> {
+    let turns = turns.iter().filter(|t| keep(t.role));
+    turns.map(|t| features(&t.text, speaker(t.role), Alphabet::Words)).collect()
+}
+
+/// The conversation up to each user turn but the last, where the risk at that
+/// turn is known.
+fn beginning_rows(example: &Example, weight: f32, keep: fn(Role) -> bool) -> Vec<Row> {
+    if !example.has_labelled_turns() {
+        return Vec::new();
+    }
+    let risks = example.turn_risks();
+    let mut turns = example.user_turns();
+    turns.pop();
+    // The table that reads the listener is not asked before one has spoken.
+    let listener = example.turns.iter().position(|t| t.role == Role::Assistant);
+    let asked = |turn: usize| !keep(Role::Assistant) || listener.is_some_and(|first| first < turn);
+    let known: Vec<(usize, bool)> =
+        turns.into_iter().filter(|&t| asked(t)).filter_map(|t| Some((t, risks[t]?))).collect();
+    let weight = weight / known.len().max(1) as f32;
+    known
+        .into_iter()
+        .map(|(turn, risk)| {
+            let mut targets = vec![None; CONVERSATION_OUTPUTS];
+            targets[outputs::RISK] = Some((risk, weight));
+            Row {
+                texts: texts(&example.turns[..=turn], keep),
+                is_beginning: true,
+                source_feature: 0.0,
+                targets,
+            }
+        })
+        .collect()
 }
 
 /// Whose features a role's text gives.
@@ -175,6 +240,8 @@ fn turn_rows(example: &Example, positive: f32) -> Vec<Row> {
             };
             Some(Row {
                 texts: vec![features(&turn.text, Speaker::Person, Alphabet::WordsAndLetters)],
+                is_beginning: false,
+                source_feature: 0.0,
                 targets: CrisisLabel::ALL.iter().map(target).collect(),
             })
         })
@@ -190,7 +257,12 @@ fn reply_row(reply: &LabelledReply) -> Row {
         }
         None => targets.extend((0..Harm::ALL.len() + Severity::ALL.len()).map(|_| None)),
     }
-    Row { texts: vec![features(&reply.text, Speaker::Listener, Alphabet::WordsAndLetters)], targets }
+    Row {
+        texts: vec![features(&reply.text, Speaker::Listener, Alphabet::WordsAndLetters)],
+        is_beginning: false,
+        source_feature: 0.0,
+        targets,
+    }
 }
 
 /// A row as sparse numbers.
@@ -211,12 +283,13 @@ fn fit_table(
         .into_par_iter()
         .map(|output| {
             let targets: Vec<Target> = rows.iter().map(|row| row.targets[output]).collect();
-            Regression { rows: &sparse, targets: &targets, c }.fit(hashes.len())
+            // One more for the source feature, which is not kept.
+            Regression { rows: &sparse, targets: &targets, c }.fit(hashes.len() + 1)
         })
         .collect();
     let mut weights = vec![0.0; hashes.len() * outputs];
     for (output, (column, _)) in columns.iter().enumerate() {
-        for (row, w) in column.iter().enumerate() {
+        for (row, w) in column.iter().take(hashes.len()).enumerate() {
             weights[row * outputs + output] = *w;
         }
     }
@@ -228,7 +301,9 @@ fn fit_table(
 /// frequency `ln((1 + n) / (1 + df)) + 1`.
 fn vocabulary(rows: &[Row], minimum_texts: usize) -> (Vec<u32>, Vec<f32>) {
     let mut frequency: BTreeMap<u32, usize> = BTreeMap::new();
-    for row in rows {
+    let whole = rows.iter().filter(|row| !row.is_beginning);
+    let rows = whole.clone().count() as f32;
+    for row in whole {
         let distinct: BTreeSet<u32> = row.texts.iter().flatten().copied().collect();
         for hash in distinct {
             *frequency.entry(hash).or_default() += 1;
@@ -237,18 +312,23 @@ fn vocabulary(rows: &[Row], minimum_texts: usize) -> (Vec<u32>, Vec<f32>) {
     frequency
         .into_iter()
         .filter(|(_, count)| *count >= minimum_texts)
-        .map(|(hash, count)| (hash, ((1.0 + rows.len() as f32) / (1.0 + count as f32)).ln() + 1.0))
+        .map(|(hash, count)| (hash, ((1.0 + rows) / (1.0 + count as f32)).ln() + 1.0))
         .unzip()
 }
 
-/// Each known feature of the row once, scaled to norm 1.
+/// Each known feature of the row once, scaled to norm 1, and the source feature
+/// behind them.
 fn sparse_row(row: &Row, hashes: &[u32], idf: &[f32]) -> Sparse {
     let distinct: BTreeSet<u32> = row.texts.iter().flatten().copied().collect();
-    let columns: Vec<u32> =
+    let mut columns: Vec<u32> =
         distinct.iter().filter_map(|h| hashes.binary_search(h).ok()).map(|c| c as u32).collect();
     let squares: f32 = columns.iter().map(|&c| idf[c as usize] * idf[c as usize]).sum();
     let inverse = if squares > 0.0 { 1.0 / squares.sqrt() } else { 0.0 };
-    let values = columns.iter().map(|&c| idf[c as usize] * inverse).collect();
+    let mut values: Vec<f32> = columns.iter().map(|&c| idf[c as usize] * inverse).collect();
+    if row.source_feature != 0.0 {
+        columns.push(hashes.len() as u32);
+        values.push(row.source_feature);
+    }
     Sparse { columns, values }
 }
 
@@ -362,6 +442,29 @@ fn inner(a: &[f32], b: &[f32]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_only_tells_a_source_is_not_credited_to_its_words() {
+        // The word 7 stands in every conversation of one source, which is mostly
+        // high risk; the word 8 tells the classes apart in both sources.
+        let row = |foreign: bool, high_risk: bool, feature: f32| Row {
+            texts: vec![
+                [foreign.then_some(7), high_risk.then_some(8), Some(9)].into_iter().flatten().collect(),
+            ],
+            is_beginning: false,
+            source_feature: if foreign { feature } else { 0.0 },
+            targets: vec![Some((high_risk, 1.0))],
+        };
+        let weight_of_the_source_s_word = |feature: f32| {
+            let rows: Vec<Row> = (0..60)
+                .map(|i| row(i % 2 == 0, if i % 2 == 0 { i % 6 != 0 } else { i % 5 == 0 }, feature))
+                .collect();
+            let table = fit_table(&rows, Alphabet::Words, 1, (1.0, 1));
+            table.weights[table.hashes.binary_search(&7).expect("a known word")]
+        };
+        let (without, with) = (weight_of_the_source_s_word(0.0), weight_of_the_source_s_word(3.0));
+        assert!(with < 0.5 * without, "{with} against {without}");
+    }
 
     #[test]
     fn the_fit_reaches_a_point_where_the_gradient_vanishes() {
