@@ -87,3 +87,12 @@ fn dev_figures_of_the_shipped_model_are_those_of_its_card() {
         assert!((value - stated).abs() < 0.02, "{name}: measured {value}, the card says {stated}");
     }
 }
+
+#[test]
+fn a_row_that_cannot_be_evaluated_is_named_without_its_text() {
+    let folder = Folder::new();
+    folder.write("rows.jsonl", "{\"id\":\"a\",\"turns\":\"User: a private sentence\"}\n");
+    let ran = folder.run(&["model", "evaluate", "--input", "rows.jsonl"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("rows.jsonl:1") && !ran.stderr.contains("private"), "{}", ran.stderr);
+}

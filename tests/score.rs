@@ -106,3 +106,15 @@ fn no_text_of_a_bad_row_reaches_output_or_messages() {
     assert_eq!(ran.code, Some(4));
     assert!(!ran.stderr.contains("secret") && !folder.read("out.jsonl").contains("secret"), "{}", ran.stderr);
 }
+
+#[test]
+fn the_input_is_never_taken_as_the_output() {
+    let folder = Folder::new();
+    let text = "{\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}\n";
+    folder.write("rows.jsonl", text);
+    for flag in ["--overwrite", "--resume"] {
+        let ran = folder.run(&["score", "--input", "rows.jsonl", "--output", "rows.jsonl", flag]);
+        assert_eq!(ran.code, Some(1), "{flag}");
+        assert!(ran.stderr.contains("is the input too"), "{}", ran.stderr);
+    }
+}

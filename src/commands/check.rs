@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
+use mindrail_core::conversation::Conversation;
 use mindrail_core::guard::Guard;
+use mindrail_core::policy::Policy;
 use mindrail_core::reader::{self, ReadOptions, Row};
 use mindrail_core::report::{Report, report};
 use mindrail_core::verdict::UserAction;
@@ -82,21 +84,27 @@ impl Check {
         let (assessor, policy) = (self.judging.assessor()?, self.judging.policy()?);
         let guard = Guard { assessor: &assessor, policy: &policy };
         let report = report(&guard, &row.conversation, &row.partial_turns)?;
+        let shown = self.show(&row.conversation, &report, &policy);
+        match shown {
+            // Whoever reads may stop early; the exit code still tells the verdict.
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+            _ => Ok(self.exit(&report)),
+        }
+    }
+
+    fn show(&self, conversation: &Conversation, report: &Report, policy: &Policy) -> std::io::Result<()> {
         let mut out = std::io::stdout().lock();
         if self.json {
-            serde_json::to_writer(&mut out, &report)?;
-            writeln!(out)?;
+            serde_json::to_writer(&mut out, report)?;
+            writeln!(out)
         } else {
             let style = if out.is_terminal() && std::env::var_os("NO_COLOR").is_none() {
                 Style::Colour
             } else {
                 Style::Plain
             };
-            let timeline =
-                Timeline { conversation: &row.conversation, report: &report, policy: &policy, style };
-            write!(out, "{timeline}")?;
+            write!(out, "{}", Timeline { conversation, report, policy, style })
         }
-        Ok(self.exit(&report))
     }
 
     fn input(&self) -> anyhow::Result<(Vec<u8>, ReadOptions)> {

@@ -111,6 +111,11 @@ impl Score {
             return Ok((Box::new(std::io::stdout().lock()), 0));
         }
         let name = || path.display().to_string();
+        if let (Ok(out), Ok(input)) = (path.canonicalize(), self.input.canonicalize())
+            && out == input
+        {
+            bail!("{} is the input too; name another output", path.display());
+        }
         if self.resume && path.exists() {
             let done = keep_whole_lines(path).with_context(name)?;
             let file = OpenOptions::new().append(true).open(path).with_context(name)?;

@@ -144,7 +144,14 @@ impl Timeline<'_> {
             writeln!(f, "Say: {words}")?;
         }
         for line in self.policy.resources.helplines(language) {
-            writeln!(f, "     {} ({})", line.name, line.verified_at.as_str())?;
+            writeln!(
+                f,
+                "     {}: {} ({}; checked {})",
+                line.name,
+                line.contact,
+                line.region,
+                line.verified_at.as_str()
+            )?;
         }
         writeln!(f)
     }

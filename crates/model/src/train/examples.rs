@@ -216,7 +216,7 @@ impl Builder<'_> {
             .filter(|(_, line)| !line.trim_ascii().is_empty())
             .map(|(number, line)| {
                 let row: CorpusRow =
-                    serde_json::from_slice(line).map_err(|e| self.row_error(number + 1, e))?;
+                    serde_json::from_slice(line).map_err(|e| self.row_error(number + 1, without_text(&e)))?;
                 self.corpus_example(row)
                     .ok_or_else(|| self.row_error(number + 1, "the conversation has no user turn"))
             })
@@ -326,6 +326,17 @@ impl Builder<'_> {
     }
 }
 
+/// What serde says of a row without what it found there, which may be what
+/// somebody wrote.
+fn without_text(error: &serde_json::Error) -> String {
+    let kind = match error.classify() {
+        serde_json::error::Category::Data => "a field is missing or of another kind",
+        serde_json::error::Category::Eof => "the JSON ends too early",
+        serde_json::error::Category::Syntax | serde_json::error::Category::Io => "not valid JSON",
+    };
+    format!("{kind} at column {}; expected a row as corpus/README.md describes it", error.column())
+}
+
 /// The nine signals of a `signals` cell: an object with all nine names, or an
 /// empty list where the source has no signals.
 fn parse_signals(cell: &str) -> Result<Option<Vec<f32>>, String> {
@@ -333,7 +344,7 @@ fn parse_signals(cell: &str) -> Result<Option<Vec<f32>>, String> {
         return Ok(None);
     }
     let found: std::collections::BTreeMap<Signal, u8> =
-        serde_json::from_str(cell).map_err(|e| format!("signals: {e}"))?;
+        serde_json::from_str(cell).map_err(|e| format!("signals: {}", without_text(&e)))?;
     Signal::ALL
         .iter()
         .map(|signal| {
