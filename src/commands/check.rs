@@ -83,7 +83,7 @@ impl Check {
         let row = pick(&bytes, &options, self.row)?;
         let (assessor, policy) = (self.judging.assessor()?, self.judging.policy()?);
         let guard = Guard { assessor: &assessor, policy: &policy };
-        let report = report(&guard, &row.conversation, &row.partial_turns)?;
+        let report = report(&guard, &row.conversation, &row.unread)?;
         let shown = self.show(&row.conversation, &report, &policy);
         match shown {
             // Whoever reads may stop early; the exit code still tells the verdict.

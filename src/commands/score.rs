@@ -162,8 +162,8 @@ impl Scorer<'_> {
         let scored = row.map_err(|e| (None, e.to_string())).and_then(|row| {
             let guard = Guard { assessor: self.assessor, policy: self.policy };
             let id = row.conversation.id.clone();
-            let report = report(&guard, &row.conversation, &row.partial_turns)
-                .map_err(|e| (id.clone(), e.to_string()))?;
+            let report =
+                report(&guard, &row.conversation, &row.unread).map_err(|e| (id.clone(), e.to_string()))?;
             serde_json::to_string(&report).map_err(|e| (id, e.to_string()))
         });
         match scored {

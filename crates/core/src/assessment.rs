@@ -68,6 +68,8 @@ pub enum NotEvaluatedReason {
     NoUserTurn,
     /// The turn holds more than text, such as an image, which was not read.
     NonTextPart,
+    /// Nobody could tell who speaks; the turn was read as the person's.
+    UnknownSpeaker,
     /// The model could not be run.
     ModelUnavailable,
 }

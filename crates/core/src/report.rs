@@ -4,11 +4,12 @@
 
 use serde::Serialize;
 
-use crate::assessment::{NotEvaluated, NotEvaluatedReason, TurnScores};
+use crate::assessment::{NotEvaluated, TurnScores};
 use crate::assessor::{Assessor, ModelIdentity, StateError};
 use crate::conversation::{Conversation, Role};
 use crate::guard::{Guard, GuardedTurn};
 use crate::probability::Probability;
+use crate::reader::Unread;
 use crate::taxonomy::{CrisisLabel, Harm, ReplyClass, Scores, Severity, Signal};
 use crate::verdict::{Explanation, ReplyAction, UserAction};
 
@@ -100,21 +101,21 @@ pub struct HarmReport {
     pub severity: Severity,
 }
 
-/// Assesses a whole conversation. `partial_turns` are turns that hold more than
-/// text, as the reader gives them.
+/// Assesses a whole conversation. `unread` says of which turns something
+/// could not be read, as the reader gives it.
 ///
 /// # Errors
 /// [`StateError`], which a fresh state never gives.
 pub fn report<A: Assessor>(
     guard: &Guard<'_, A>,
     conversation: &Conversation,
-    partial_turns: &[usize],
+    unread: &[Unread],
 ) -> Result<Report, StateError> {
     let mut state = guard.start();
     let mut turns = Vec::with_capacity(conversation.turns.len());
     let mut not_evaluated = Vec::new();
     for (index, turn) in conversation.turns.iter().enumerate() {
-        let unread = partial_turns.contains(&index).then_some(NotEvaluatedReason::NonTextPart);
+        let unread = unread.iter().find(|unread| unread.turn == index).map(|unread| unread.reason);
         let guarded = guard.push(&mut state, turn, unread)?;
         not_evaluated.extend(guarded.assessment.not_evaluated.iter().cloned());
         turns.push(turn_report(guarded));

@@ -744,7 +744,7 @@ mod tests {
     #[test]
     fn a_value_out_of_range_is_an_error_with_its_line() {
         let message = error_of(|text| text.replace("factor = 0.5", "factor = 1.5"));
-        insta::assert_snapshot!(message, @"policy.toml:121: reply.in_danger.factor: 1.5 is not a probability between 0 and 1");
+        insta::assert_snapshot!(message, @"policy.toml:122: reply.in_danger.factor: 1.5 is not a probability between 0 and 1");
     }
 
     #[test]
@@ -757,7 +757,7 @@ mod tests {
     fn own_thresholds_in_the_wrong_order_are_an_error() {
         let own = "[person.risk.thresholds.fr]\nhigh_risk = 0.2\nsupport = 0.4\n";
         let message = error_of(|text| format!("{text}{own}"));
-        insta::assert_snapshot!(message, @"policy.toml:163: person.risk.thresholds.fr: found support = 0.4 above high_risk = 0.2, expected it at or below");
+        insta::assert_snapshot!(message, @"policy.toml:164: person.risk.thresholds.fr: found support = 0.4 above high_risk = 0.2, expected it at or below");
     }
 
     #[test]
@@ -775,7 +775,7 @@ mod tests {
     #[test]
     fn the_safe_class_cannot_be_a_harmful_one() {
         let message = error_of(|text| text.replace("\"Toxic Language\"", "\"Safe Response\""));
-        insta::assert_snapshot!(message, @"policy.toml:133: reply.harmful_reply.classes: found the safe class, expected one of the seven unsafe ones");
+        insta::assert_snapshot!(message, @"policy.toml:134: reply.harmful_reply.classes: found the safe class, expected one of the seven unsafe ones");
     }
 
     #[test]
@@ -787,10 +787,10 @@ mod tests {
             )
         };
         let missing = Policy::from_toml("policy.toml", &line("")).expect_err("no day");
-        insta::assert_snapshot!(missing, @"policy.toml:163: resources.helplines: missing field `verified_at`");
+        insta::assert_snapshot!(missing, @"policy.toml:164: resources.helplines: missing field `verified_at`");
         let wrong = line("verified_at = \"last week\"\n");
         let wrong = Policy::from_toml("policy.toml", &wrong).expect_err("no day");
-        insta::assert_snapshot!(wrong, @"policy.toml:168: resources.helplines.verified_at: found `last week`, expected a day written as YYYY-MM-DD");
+        insta::assert_snapshot!(wrong, @"policy.toml:169: resources.helplines.verified_at: found `last week`, expected a day written as YYYY-MM-DD");
         let right = line("verified_at = \"2026-01-31\"\n");
         let policy = Policy::from_toml("policy.toml", &right).expect("a policy");
         assert_eq!(policy.resources.helplines(Language::Fr).count(), 1);

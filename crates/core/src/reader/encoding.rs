@@ -20,6 +20,16 @@ pub(super) fn ascii_compatible(bytes: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
+/// What [`is_text`] accepts, for errors.
+pub(super) const TEXTS: &str = "text in UTF-8, windows-1252, or UTF-16 with a byte order mark";
+
+/// Whether bytes may be somebody's words: no zero byte, and at most one control
+/// character in twenty. Pictures, archives and UTF-16 without a mark are not.
+pub(super) fn is_text(bytes: &[u8]) -> bool {
+    let is_control = |b: &&u8| b.is_ascii_control() && !b.is_ascii_whitespace();
+    !bytes.contains(&0) && bytes.iter().filter(is_control).count() * 20 <= bytes.len()
+}
+
 /// The text of some bytes: UTF-8 if they are that, else windows-1252.
 pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
@@ -44,6 +54,15 @@ mod tests {
         assert_eq!(decoded(b"\x93hi\x94 \x85"), "“hi” …");
         assert_eq!(decoded(b"\xff\xfe\xe7\0a\0"), "ça");
         assert_eq!(decoded(b"\xfe\xff\0\xe7\0a"), "ça");
+    }
+
+    #[test]
+    fn pictures_and_archives_are_no_text() {
+        assert!(is_text("ça va\r\n\tmieux".as_bytes()));
+        assert!(is_text(b"\xe7a va"));
+        assert!(!is_text(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"));
+        assert!(!is_text(b"h\0i\0"));
+        assert!(!is_text(b"\x1f\x8b\x08\x02\x05"));
     }
 
     #[test]

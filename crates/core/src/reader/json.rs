@@ -5,8 +5,11 @@
 
 use serde_json::{Map, Value};
 
-use super::error::{Fault, shown_name, shown_names};
-use super::{Reading, transcript};
+use super::cast::known_role;
+use super::error::{Fault, shown_text};
+use super::transcript::answer;
+use super::{Reading, Unread};
+use crate::assessment::NotEvaluatedReason;
 use crate::conversation::{Conversation, Role, Turn};
 
 /// The keys under which a conversation's name may stand.
@@ -14,7 +17,7 @@ pub(super) const ID_KEYS: [&str; 3] = ["id", "conversation_id", "Conversation_id
 /// The keys under which an object may hold a whole transcript.
 const TRANSCRIPT_KEYS: [&str; 4] = ["text", "Text", "conversation", "transcript"];
 /// What an object must hold to be a conversation.
-const SHAPES: &str = "`messages`, `turns`, `dialog`, `context`, `prompt` or `text`";
+const SHAPES: &str = "`messages`, `turns`, `dialog`, `conversations`, `context`, `prompt` or `text`";
 
 /// How a list of turns names its parts.
 struct Layout {
@@ -37,9 +40,10 @@ enum Speakers {
 }
 
 const MESSAGES: Layout = Layout { list: "messages", role: "role", text: "content", speakers: Speakers::Wire };
-const LAYOUTS: [Layout; 3] = [
+const LAYOUTS: [Layout; 4] = [
     MESSAGES,
     Layout { list: "turns", role: "role", text: "text", speakers: Speakers::Wire },
+    Layout { list: "conversations", role: "from", text: "value", speakers: Speakers::Named },
     Layout { list: "dialog", role: "speaker", text: "content", speakers: Speakers::Named },
 ];
 
@@ -86,22 +90,28 @@ pub(super) fn conversation(value: Value) -> Result<Reading, Fault> {
 }
 
 fn object_conversation(mut object: Map<String, Value>) -> Result<Reading, Fault> {
-    let mut reading = Reading::default();
-    reading.conversation.id = id(&mut object)?;
+    let id = id(&mut object)?;
+    let mut reading = unnamed(object).map_err(|fault| fault.of_row(id.clone()))?;
+    reading.conversation.id = id;
+    Ok(reading)
+}
+
+/// The conversation of an object whose id is taken out.
+fn unnamed(mut object: Map<String, Value>) -> Result<Reading, Fault> {
     for layout in &LAYOUTS {
         if let Some(list) = object.remove(layout.list) {
+            let mut reading = Reading::default();
             push_turns(array(list, layout.list)?, layout, &mut reading)?;
             return Ok(reading);
         }
     }
-    reading.conversation.turns = if object.contains_key("context") {
-        context_turns(object)?
+    if object.contains_key("context") {
+        context_turns(object)
     } else if object.contains_key("prompt") {
-        pair_turns(object)?
+        pair_turns(object)
     } else {
-        transcript_turns(object)?
-    };
-    Ok(reading)
+        transcript_turns(object)
+    }
 }
 
 fn id(object: &mut Map<String, Value>) -> Result<Option<String>, Fault> {
@@ -118,46 +128,43 @@ fn id(object: &mut Map<String, Value>) -> Result<Option<String>, Fault> {
 }
 
 /// `{context, response?}`: a transcript, then an answer to it.
-fn context_turns(mut object: Map<String, Value>) -> Result<Vec<Turn>, Fault> {
-    let context = string(object.remove("context"), "context")?;
-    let mut turns = transcript::turns(&context);
+fn context_turns(mut object: Map<String, Value>) -> Result<Reading, Fault> {
+    let mut reading = Reading::of_transcript(&string(object.remove("context"), "context")?);
     if let Some(response) = object.remove("response") {
-        turns.extend(transcript::answer(&string(Some(response), "response")?));
+        reading.conversation.turns.extend(answer(&string(Some(response), "response")?));
     }
-    Ok(turns)
+    Ok(reading)
 }
 
 /// `{prompt, response?}`: one user turn and one assistant turn, as they are.
-fn pair_turns(mut object: Map<String, Value>) -> Result<Vec<Turn>, Fault> {
+fn pair_turns(mut object: Map<String, Value>) -> Result<Reading, Fault> {
     let prompt = string(object.remove("prompt"), "prompt")?;
-    let mut turns = vec![Turn { role: Role::User, text: prompt }];
+    let mut reading = Reading::default();
+    let turns = &mut reading.conversation.turns;
+    turns.push(Turn { role: Role::User, text: prompt });
     if let Some(response) = object.remove("response") {
         turns.push(Turn { role: Role::Assistant, text: string(Some(response), "response")? });
-        return Ok(turns);
+        return Ok(reading);
     }
-    let responses: Vec<&str> = object
-        .keys()
-        .map(String::as_str)
-        .filter(|key| key.starts_with("response_") || key.ends_with("_response"))
-        .collect();
-    if responses.is_empty() {
-        return Ok(turns);
+    let is_reply = |key: &&String| key.starts_with("response_") || key.ends_with("_response");
+    let replies = object.keys().filter(is_reply).count();
+    if replies == 0 {
+        return Ok(reading);
     }
     Err(Fault::new(
         "response",
-        format!("several replies: {}", shown_names(responses)),
+        format!("nothing, but {replies} replies under other names"),
         "one `response` to the `prompt`; give each reply a row of its own",
     ))
 }
 
-fn transcript_turns(mut object: Map<String, Value>) -> Result<Vec<Turn>, Fault> {
+fn transcript_turns(mut object: Map<String, Value>) -> Result<Reading, Fault> {
     for key in TRANSCRIPT_KEYS {
         if let Some(text) = object.remove(key) {
-            return Ok(transcript::turns(&string(Some(text), key)?));
+            return Ok(Reading::of_transcript(&string(Some(text), key)?));
         }
     }
-    let keys = shown_names(object.keys().map(String::as_str));
-    Err(Fault::new("", format!("an object with keys: {keys}"), SHAPES))
+    Err(Fault::new("", format!("an object with other keys ({})", object.len()), SHAPES))
 }
 
 fn push_turns(list: Vec<Value>, layout: &Layout, reading: &mut Reading) -> Result<(), Fault> {
@@ -169,7 +176,7 @@ fn push_turns(list: Vec<Value>, layout: &Layout, reading: &mut Reading) -> Resul
         let role = role(message.remove(layout.role), &path, layout)?;
         let (text, content) = text(&mut message, &path, layout)?;
         if content == Content::Partial {
-            reading.partial_turns.push(index);
+            reading.unread.push(Unread { turn: index, reason: NotEvaluatedReason::NonTextPart });
         }
         reading.conversation.turns.push(Turn { role, text });
     }
@@ -179,7 +186,7 @@ fn push_turns(list: Vec<Value>, layout: &Layout, reading: &mut Reading) -> Resul
 fn role(value: Option<Value>, path: &str, layout: &Layout) -> Result<Role, Fault> {
     let expected = match layout.speakers {
         Speakers::Wire => "user, assistant or system",
-        Speakers::Named => "seeker, usr or speaker, or supporter, sys or listener",
+        Speakers::Named => "a speaker as human, seeker or usr, or gpt, supporter or sys",
     };
     let fault = |found: String| Fault::new(format!("{path}.{}", layout.role), found, expected);
     let Some(value) = value else {
@@ -190,9 +197,9 @@ fn role(value: Option<Value>, path: &str, layout: &Layout) -> Result<Role, Fault
     };
     let role = match layout.speakers {
         Speakers::Wire => wire_role(&name),
-        Speakers::Named => transcript::speaker(&name).map(|(_, role)| role),
+        Speakers::Named => known_role(&name),
     };
-    role.ok_or_else(|| fault(shown_name(&name, '"')))
+    role.ok_or_else(|| fault(shown_text(&name)))
 }
 
 /// The role of an `OpenAI` message. What tools and functions return is not

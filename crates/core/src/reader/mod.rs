@@ -17,10 +17,12 @@
 //! # Ok::<(), mindrail_core::reader::ReadError>(())
 //! ```
 
+mod cast;
 mod detect;
 mod encoding;
 mod error;
 mod json;
+mod mark;
 mod plain;
 mod rows;
 mod table;
@@ -34,7 +36,8 @@ pub use self::error::ReadError;
 pub use self::json::to_openai_json;
 pub use self::plain::plain_text;
 pub use self::rows::{Row, Rows};
-pub use self::transcript::turns as transcript_turns;
+pub use self::transcript::{Transcript, transcript};
+use crate::assessment::NotEvaluatedReason;
 use crate::conversation::Conversation;
 
 /// How conversations are written down.
@@ -126,12 +129,32 @@ pub fn read_in_every_format(bytes: &[u8]) -> usize {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Reading {
     conversation: Conversation,
-    partial_turns: Vec<usize>,
+    unread: Vec<Unread>,
+}
+
+/// A turn of which something could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unread {
+    /// The turn, from 0.
+    pub turn: usize,
+    /// What, as a verdict says it.
+    pub reason: NotEvaluatedReason,
+}
+
+impl Reading {
+    fn of_transcript(text: &str) -> Self {
+        let Transcript { turns, unknown_speakers } = transcript(text);
+        let unread = |turn| Unread { turn, reason: NotEvaluatedReason::UnknownSpeaker };
+        Self {
+            conversation: Conversation { id: None, turns },
+            unread: unknown_speakers.into_iter().map(unread).collect(),
+        }
+    }
 }
 
 impl Default for Reading {
     fn default() -> Self {
-        Self { conversation: Conversation { id: None, turns: Vec::new() }, partial_turns: Vec::new() }
+        Self { conversation: Conversation { id: None, turns: Vec::new() }, unread: Vec::new() }
     }
 }
 
@@ -183,13 +206,13 @@ mod tests {
             r#"{"messages":[{"role":"user","content":"a"}]}"#,
         ];
         insta::assert_snapshot!(rows(&lines.join("\n"), Format::Jsonl).join("\n"), @r#"
-        chats:1: messages[1].role: found "moderator", expected user, assistant or system
+        chats:1: messages[1].role: found a text of 9 characters, expected user, assistant or system
         chats:2: messages[0].content: found a number, expected a string, null or a list of parts
         chats:4: found JSON that breaks off, expected one complete JSON value, nested at most 127 deep
         chats:5: found a JSON error at column 2, expected one complete JSON value, nested at most 127 deep
-        chats:6: response: found several replies: `response_0`, `response_1`, expected one `response` to the `prompt`; give each reply a row of its own
+        chats:6: response: found nothing, but 2 replies under other names, expected one `response` to the `prompt`; give each reply a row of its own
         chats:7: id: found a list, expected a string or a number
-        chats:8: found an object with keys: `rows`, expected `messages`, `turns`, `dialog`, `context`, `prompt` or `text`
+        chats:8: found an object with other keys (1), expected `messages`, `turns`, `dialog`, `conversations`, `context`, `prompt` or `text`
         chats:9: messages[0].content: found nothing, expected a string, null or a list of parts
         chats:10: messages[0]: found a number, expected an object
         11: 1 turns
@@ -202,7 +225,7 @@ mod tests {
             "[\n {\"text\":\"a\"},\n {\"nothing\":\n 1},\n {\"text\":\"user: a\\nai: b\"}\n, {\"text\"]";
         insta::assert_snapshot!(rows(list, Format::Json).join("\n"), @r#"
         2: 1 turns
-        chats:3: found an object with keys: `nothing`, expected `messages`, `turns`, `dialog`, `context`, `prompt` or `text`
+        chats:3: found an object with other keys (1), expected `messages`, `turns`, `dialog`, `conversations`, `context`, `prompt` or `text`
         5: 2 turns
         chats:6: found a JSON error, expected one complete JSON value, nested at most 127 deep
         "#);
@@ -229,7 +252,7 @@ mod tests {
                 .collect();
         insta::assert_snapshot!(whole.join("\n"), @r#"
         whole: chats:1: found an empty input, expected a conversation
-        whole: chats:1: header: found columns: `a`, a text of 3 characters, expected a column named `text`, `Text`, `content`, `prompt`, `conversation`, `transcript`
+        whole: chats:1: header: found 2 other column(s), expected a column named text, Text, content, prompt, conversation, transcript
         whole: chats:1: found JSON that breaks off, expected one complete JSON value, nested at most 127 deep
         whole: chats:1: found a number, expected an object or a list of messages
         "#);
@@ -253,6 +276,7 @@ mod tests {
             r#"[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]"#,
             r#"{"turns":[{"role":"user","text":"a","crisis":[]},{"role":"assistant","text":"b"}]}"#,
             r#"{"dialog":[{"speaker":"seeker","content":"a"},{"speaker":"sys","content":"b"}]}"#,
+            r#"{"conversations":[{"from":"human","value":"a"},{"from":"gpt","value":"b"}]}"#,
             r#"{"context":"[seeker]a","response":"[supporter]b","label":2}"#,
             r#"{"context":"a","response":"b"}"#,
             r#"{"prompt":"a","response":"b"}"#,
@@ -270,7 +294,7 @@ mod tests {
             r#"{"id":7,"messages":[{"role":"developer","content":""},{"role":"user","content":[{"type":"text","text":"a"},{"type":"image_url","image_url":{}},{"type":"text","text":"b"}]},{"role":"assistant","tool_calls":[]},{"role":"tool","content":"x"}]}"#,
         );
         assert_eq!(row.conversation.id.as_deref(), Some("7"));
-        assert_eq!(row.partial_turns, [1]);
+        assert_eq!(row.unread, [Unread { turn: 1, reason: NotEvaluatedReason::NonTextPart }]);
         assert_eq!(row.conversation.turns[1].text, "a\nb");
         assert_eq!(row.conversation.turns[3].role, Role::System);
     }
@@ -328,7 +352,7 @@ mod tests {
             let table = format!("id,text\n{id},\"{}\"\n", text.replace('"', "\"\""));
             let row = only(&table);
             prop_assert_eq!(row.conversation.id, Some(id));
-            prop_assert_eq!(row.conversation.turns, transcript_turns(&text));
+            prop_assert_eq!(row.conversation.turns, transcript(&text).turns);
         }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::detect::detect;
 use super::error::{Fault, ReadError};
 use super::table::Table;
-use super::{Format, ReadOptions, Reading, encoding, json, transcript};
+use super::{Format, ReadOptions, Reading, Unread, encoding, json};
 use crate::conversation::Conversation;
 
 /// One conversation of an input, and where it stands there.
@@ -20,9 +20,9 @@ pub struct Row {
     pub index: usize,
     /// What was read.
     pub conversation: Conversation,
-    /// Turns, from 0, that held parts other than text (images, sound). Those
-    /// parts were not read, and a verdict must say so.
-    pub partial_turns: Vec<usize>,
+    /// Turns of which something could not be read: parts other than text, or who
+    /// speaks. A verdict must say so.
+    pub unread: Vec<Unread>,
 }
 
 /// The rows of an input, in order. A row that cannot be read is an `Err`, and
@@ -87,12 +87,9 @@ impl Iterator for Rows<'_> {
         self.index += 1;
         Some(match reading {
             Err(fault) => Err(fault.at(&self.file, line)),
-            Ok(reading) => Ok(Row {
-                line,
-                index,
-                conversation: reading.conversation,
-                partial_turns: reading.partial_turns,
-            }),
+            Ok(reading) => {
+                Ok(Row { line, index, conversation: reading.conversation, unread: reading.unread })
+            }
         })
     }
 }
@@ -112,9 +109,10 @@ fn source<'a>(
             .map(|table| Source::Table(Box::new(table)))
             .map_err(|fault| (1, fault)),
         Format::Auto | Format::Transcript => {
-            let mut reading = Reading::default();
-            reading.conversation.turns = transcript::turns(&encoding::text(&bytes));
-            Ok(Source::One(Some((1, reading))))
+            if !encoding::is_text(&bytes) {
+                return Err((1, Fault::new("", "bytes that are no text", encoding::TEXTS)));
+            }
+            Ok(Source::One(Some((1, Reading::of_transcript(&encoding::text(&bytes))))))
         }
     }
 }

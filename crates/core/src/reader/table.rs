@@ -6,9 +6,9 @@ use std::io::Cursor;
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
-use super::error::{Fault, shown_name, shown_names};
+use super::error::Fault;
 use super::json::ID_KEYS;
-use super::{Reading, encoding, json, transcript};
+use super::{Reading, encoding, json};
 
 /// Names under which the text is looked for, best first.
 const TEXT_COLUMNS: [&str; 6] = ["text", "Text", "content", "prompt", "conversation", "transcript"];
@@ -31,11 +31,10 @@ impl<'a> Table<'a> {
         let (delimiter, header) = header(&bytes, text_column);
         let place = text_place(&header, text_column).ok_or_else(|| {
             let expected = match text_column {
-                Some(name) => format!("a column {}", shown_name(name, '`')),
-                None => format!("a column named {}", shown_names(TEXT_COLUMNS)),
+                Some(name) => format!("a column named {name}"),
+                None => format!("a column named {}", TEXT_COLUMNS.join(", ")),
             };
-            let found = shown_names(header.iter().map(String::as_str));
-            Fault::new("header", format!("columns: {found}"), expected)
+            Fault::new("header", format!("{} other column(s)", header.len()), expected)
         })?;
         let id_column = ID_KEYS
             .iter()
@@ -84,17 +83,15 @@ impl<'a> Table<'a> {
     }
 
     fn reading(&self, record: &ByteRecord) -> Result<Reading, Fault> {
+        let cell = |column| encoding::text(record.get(column).unwrap_or_default());
+        let id = self.id_column.map(|column| cell(column).into_owned()).filter(|id| !id.is_empty());
         if record.len() != self.columns {
             let found = format!("cells: {}", record.len());
             let expected = format!("{}, one per column of the header", self.columns);
-            return Err(Fault::new(self.text_name.clone(), found, expected));
+            return Err(Fault::new(self.text_name.clone(), found, expected).of_row(id));
         }
-        let cell = |column| encoding::text(record.get(column).unwrap_or_default());
         let mut reading = cell_reading(&cell(self.text_column));
-        let id = self.id_column.map(cell).filter(|id| !id.is_empty());
-        if let Some(id) = id {
-            reading.conversation.id = Some(id.into_owned());
-        }
+        reading.conversation.id = id.or(reading.conversation.id);
         Ok(reading)
     }
 }
@@ -108,9 +105,7 @@ fn cell_reading(cell: &str) -> Reading {
     {
         return reading;
     }
-    let mut reading = Reading::default();
-    reading.conversation.turns = transcript::turns(cell);
-    reading
+    Reading::of_transcript(cell)
 }
 
 /// Whether the bytes start with a header that has a text column.

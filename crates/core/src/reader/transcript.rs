@@ -1,73 +1,92 @@
 //! Transcripts: one text in which speaker names mark the turns.
 //!
-//! Three styles occur, and the first mark of a transcript decides which one it
-//! is in: `user: …` at the start of a line, the same in bold (`**user:** …`),
-//! and run-on tags (`[seeker]…[supporter]…`) anywhere. From then on a role is
-//! marked only in that style and by the first name seen for it, so that a
-//! line "Support: see the number below" inside a `**user:**` transcript stays
-//! part of the turn. Lines without a mark belong to the turn before them.
+//! Names stand at the start of lines (`user: …`, `**user:** …`, `### User`,
+//! `[10:32] Sam: …`), as run-on tags (`[seeker]…[supporter]…`), or as the tokens
+//! of a chat template (`<|im_start|>user …`). The first known name of a
+//! transcript decides which of these it is in; which names are speakers is said
+//! by [`super::cast`]. So a line "Support: see the number below" inside a
+//! `**user:**` transcript stays part of the turn. Lines without a mark belong to
+//! the turn before them.
 //!
 //! Text before the first mark becomes a user turn, and so does a text without
 //! any mark: what nobody signed is read as the person's, since a user turn is
 //! what gets watched for distress.
 
+use super::cast::{Cast, Certainty, Speaker, known_role};
+use super::mark::{Mark, line_mark};
 use crate::conversation::{Role, Turn};
 
-/// The names that mark a speaker, in lower case.
-const SPEAKERS: [(&str, Role); 23] = [
-    ("user", Role::User),
-    ("person", Role::User),
-    ("seeker", Role::User),
-    ("human", Role::User),
-    ("client", Role::User),
-    ("youth", Role::User),
-    ("texter", Role::User),
-    ("caller", Role::User),
-    ("usr", Role::User),
-    ("patient", Role::User),
-    ("speaker", Role::User),
-    ("assistant", Role::Assistant),
-    ("support", Role::Assistant),
-    ("supporter", Role::Assistant),
-    ("listener", Role::Assistant),
-    ("counselor", Role::Assistant),
-    ("counsellor", Role::Assistant),
-    ("therapist", Role::Assistant),
-    ("ai", Role::Assistant),
-    ("bot", Role::Assistant),
-    ("sys", Role::Assistant),
-    ("volunteer", Role::Assistant),
-    ("system", Role::System),
+/// Openings of a turn in chat templates, and what closes the role's name.
+const TEMPLATES: [(&str, &str); 4] = [
+    ("<|im_start|>", ""),
+    ("<|start_header_id|>", "<|end_header_id|>"),
+    ("<start_of_turn>", ""),
+    ("<|", "|>"),
+];
+/// What chat templates write around turns.
+const TEMPLATE_TOKENS: [&str; 8] = [
+    "<|im_end|>",
+    "<|eot_id|>",
+    "<|end_of_text|>",
+    "<|begin_of_text|>",
+    "<|end|>",
+    "<end_of_turn>",
+    "<s>",
+    "</s>",
 ];
 
-/// The speaker that a name stands for, whatever its case.
-pub(super) fn speaker(name: &str) -> Option<(&'static str, Role)> {
-    SPEAKERS.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name))
+/// The turns of a transcript, oldest first, their texts trimmed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Transcript {
+    /// The turns.
+    pub turns: Vec<Turn>,
+    /// Those, from 0, of speakers whose side could not be told; they stand as
+    /// user turns.
+    pub unknown_speakers: Vec<usize>,
 }
 
-/// The turns of a transcript, oldest first; their texts are trimmed.
+impl Transcript {
+    fn push(&mut self, speaker: Speaker, text: &str) {
+        if speaker.certainty == Certainty::Unknown {
+            self.unknown_speakers.push(self.turns.len());
+        }
+        self.turns.push(turn(speaker.role, text));
+    }
+}
+
+/// Reads a transcript.
 ///
 /// Never fails: a text without speaker names is one user turn, and a text of
 /// nothing but white space has no turns.
-pub fn turns(text: &str) -> Vec<Turn> {
+pub fn transcript(text: &str) -> Transcript {
     let marked = marked_turns(text);
-    if marked.is_empty() { unsigned(text, Role::User).into_iter().collect() } else { marked }
+    if marked.turns.is_empty() {
+        Transcript { turns: unsigned(text, Role::User).into_iter().collect(), ..marked }
+    } else {
+        marked
+    }
 }
 
 /// One answer that may carry a speaker name; without one it is an assistant turn.
 pub(super) fn answer(text: &str) -> Vec<Turn> {
-    if opens_with_a_mark(text) { marked_turns(text) } else { vec![turn(Role::Assistant, text)] }
+    if opens_with_a_mark(text) { marked_turns(text).turns } else { vec![turn(Role::Assistant, text)] }
 }
 
-/// Whether the first line that is not blank starts with a speaker name.
+/// Whether the first line that is not blank starts with a known speaker name.
 fn opens_with_a_mark(text: &str) -> bool {
     let text = text.trim_start();
-    opens_with_a_tag(text) || text.lines().next().is_some_and(|l| line_mark(l).is_some())
+    opens_with_a_tag(text)
+        || text.lines().next().and_then(line_mark).is_some_and(|mark| known_role(mark.name).is_some())
 }
 
-/// Whether the text, but for leading spaces, starts with a tag as `[seeker]`.
+/// Whether the text, but for leading spaces, starts with a tag as `[seeker]` or
+/// `<|im_start|>user`.
 pub(super) fn opens_with_a_tag(text: &str) -> bool {
-    tag(text.trim_start()).is_some()
+    let mut text = text.trim_start();
+    while let Some(rest) = TEMPLATE_TOKENS.iter().find_map(|token| text.strip_prefix(token)) {
+        text = rest.trim_start();
+    }
+    tag(text).is_some()
 }
 
 fn turn(role: Role, text: &str) -> Turn {
@@ -78,152 +97,95 @@ fn unsigned(text: &str, role: Role) -> Option<Turn> {
     (!text.trim().is_empty()).then(|| turn(role, text))
 }
 
-/// A speaker name found at some place, and how it was set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Mark {
-    name: &'static str,
-    role: Role,
-    weight: Weight,
-    /// Length of the mark in bytes, from the start of its line.
-    length: usize,
-}
-
-/// How a mark at the start of a line is set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Weight {
-    /// `user:`
-    Plain,
-    /// `user:**`: bold only in a transcript that is bold elsewhere, since the
-    /// asterisks may as well open the turn's first word.
-    Unclear,
-    /// `**user:**`, `**user**:`
-    Bold,
-}
-
-/// What the first mark of a transcript settled.
-struct Style {
-    weight: Weight,
-    names: [Option<&'static str>; 3],
-}
-
-impl Style {
-    const fn new(weight: Weight) -> Self {
-        Self { weight, names: [None; 3] }
-    }
-
-    /// Whether a mark is one of this transcript; the first name of a role is
-    /// remembered.
-    fn accepts(&mut self, mark: &Mark) -> bool {
-        if self.weight == Weight::Unclear {
-            self.weight = mark.weight;
-        }
-        let same_weight = match self.weight {
-            Weight::Bold => mark.weight != Weight::Plain,
-            Weight::Plain | Weight::Unclear => mark.weight != Weight::Bold,
-        };
-        same_weight && *self.names[mark.role as usize].get_or_insert(mark.name) == mark.name
-    }
-
-    /// Bytes of asterisks after the mark that belong to it.
-    fn closing(&self, mark: &Mark) -> usize {
-        if self.weight == Weight::Bold && mark.weight == Weight::Unclear { 2 } else { 0 }
-    }
-}
-
 /// The turns from the first mark on, preceded by what stands before it; none
 /// where there is no mark.
-fn marked_turns(text: &str) -> Vec<Turn> {
-    let mut style: Option<Style> = None;
-    // The turn that is open: its role and where its text begins.
-    let mut open = (Role::User, 0);
-    let mut turns = Vec::new();
+fn marked_turns(text: &str) -> Transcript {
+    let mut marks: Vec<(usize, Mark<'_>)> = Vec::new();
     let mut start = 0;
     for line in text.split_inclusive(['\n', '\r']) {
-        if style.is_none() && opens_with_a_tag(line) {
-            turns.extend(unsigned(&text[..start], Role::User));
-            turns.extend(tagged_turns(text[start..].trim_start()));
-            return turns;
+        let is_first = !marks.iter().any(|(_, mark)| known_role(mark.name).is_some());
+        if is_first && opens_with_a_tag(line) {
+            return tagged_turns(text, start);
         }
-        if let Some(mark) = line_mark(line) {
-            let opening = style.is_none();
-            let style = style.get_or_insert_with(|| Style::new(mark.weight));
-            if style.accepts(&mark) {
-                let said = &text[open.1..start];
-                if opening {
-                    turns.extend(unsigned(said, open.0));
-                } else {
-                    turns.push(turn(open.0, said));
-                }
-                open = (mark.role, start + mark.length + style.closing(&mark));
-            }
-        }
+        marks.extend(line_mark(line).map(|mark| (start, mark)));
         start += line.len();
     }
-    if style.is_some() {
-        turns.push(turn(open.0, &text[open.1..]));
-    }
-    turns
+    cast_turns(text, &marks)
 }
 
-/// The turns of a text that starts with a tag.
-fn tagged_turns(text: &str) -> Vec<Turn> {
-    let mut style = Style::new(Weight::Plain);
-    let mut turns = Vec::new();
-    let mut open: Option<(Role, usize)> = None;
-    for (place, _) in text.match_indices('[') {
-        let Some(mark) = tag(&text[place..]).filter(|mark| style.accepts(mark)) else {
-            continue;
-        };
-        if let Some((role, start)) = open {
-            turns.push(turn(role, &text[start..place]));
+/// The turns between those marks that name a speaker.
+fn cast_turns(text: &str, marks: &[(usize, Mark<'_>)]) -> Transcript {
+    let opens = marks.first().is_some_and(|&(start, _)| text[..start].trim().is_empty());
+    let cast = Cast::new(&marks.iter().map(|&(_, mark)| mark).collect::<Vec<_>>(), opens);
+    let mut transcript = Transcript::default();
+    let mut open: Option<(Speaker, usize)> = None;
+    for (start, mark) in marks {
+        let Some(speaker) = cast.speaker(mark) else { continue };
+        match open {
+            Some((before, from)) => transcript.push(before, &text[from..*start]),
+            None => transcript.turns.extend(unsigned(&text[..*start], Role::User)),
         }
-        open = Some((mark.role, place + mark.length));
+        open = Some((speaker, start + mark.length + cast.closing(mark)));
     }
-    turns.extend(open.map(|(role, start)| turn(role, &text[start..])));
-    turns
+    if let Some((speaker, from)) = open {
+        transcript.push(speaker, &text[from..]);
+    }
+    transcript
 }
 
-/// A tag at the start of the text: `[seeker]`, `[Supporter]: `.
-fn tag(text: &str) -> Option<Mark> {
-    let text_of_tag = text.strip_prefix('[')?;
-    let after = text_of_tag.trim_start_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
-    let (name, role) = speaker(text_of_tag[..text_of_tag.len() - after.len()].trim())?;
-    let rest = after.strip_prefix(']')?;
-    let rest = rest.strip_prefix(':').filter(|after| after.starts_with(char::is_whitespace)).unwrap_or(rest);
-    Some(Mark { name, role, weight: Weight::Plain, length: text.len() - rest.len() })
+/// The turns of a text with tags from `start` on. In brackets only the first name
+/// of each role is a tag, as `[bot]` may be what somebody typed.
+fn tagged_turns(text: &str, start: usize) -> Transcript {
+    let mut turns: Vec<Turn> = unsigned(&text[..start], Role::User).into_iter().collect();
+    let mut names: [Option<String>; 3] = [const { None }; 3];
+    let mut open: Option<(Role, usize)> = None;
+    for (place, _) in text[start..].match_indices(['[', '<']) {
+        let place = start + place;
+        let Some((name, role, length)) = tag(&text[place..]) else { continue };
+        let name = name.to_lowercase();
+        if *names[role as usize].get_or_insert_with(|| name.clone()) != name {
+            continue;
+        }
+        if let Some((role, from)) = open {
+            turns.push(turn(role, without_tokens(&text[from..place])));
+        }
+        open = Some((role, place + length));
+    }
+    turns.extend(open.map(|(role, from)| turn(role, without_tokens(&text[from..]))));
+    Transcript { turns, ..Transcript::default() }
 }
 
-/// A speaker name and colon at the start of a line, bold or not.
-fn line_mark(line: &str) -> Option<Mark> {
-    let (opened, rest) = strip_asterisks(line.trim_start());
-    let rest = rest.trim_start();
-    let after_name = rest.trim_start_matches(|c: char| c.is_ascii_alphabetic());
-    let (name, role) = speaker(&rest[..rest.len() - after_name.len()])?;
-    let (closed, rest) = strip_asterisks(after_name.trim_start());
-    let rest = rest.trim_start().strip_prefix([':', '：'])?;
-    let (weight, rest) = match (opened, closed) {
-        (false, false) if rest.starts_with("**") => (Weight::Unclear, rest),
-        (false, false) => (Weight::Plain, rest),
-        (true, false) => (Weight::Bold, strip_asterisks(rest.trim_start()).1),
-        (_, true) => (Weight::Bold, rest),
+/// A tag at the start of the text, `[seeker]`, `[Supporter]: `, `<|im_start|>user`:
+/// its name, role and length.
+fn tag(text: &str) -> Option<(&str, Role, usize)> {
+    let is_name = |c: char| c.is_alphabetic() || c == ' ';
+    let named = |rest: &'_ str, close: &str| {
+        let after = rest.trim_start_matches(is_name);
+        let length = rest.len() - after.len();
+        Some((length, after.strip_prefix(close)?.len()))
     };
-    (weight == Weight::Bold || !is_face(rest)).then_some(Mark {
-        name,
-        role,
-        weight,
-        length: line.len() - rest.len(),
+    if let Some(inner) = text.strip_prefix('[') {
+        let (length, left) = named(inner, "]")?;
+        let rest = &text[text.len() - left..];
+        let colon = rest.strip_prefix(':').filter(|after| after.starts_with(char::is_whitespace));
+        let name = inner[..length].trim();
+        return Some((name, known_role(name)?, text.len() - colon.unwrap_or(rest).len()));
+    }
+    TEMPLATES.iter().find_map(|(open, close)| {
+        let inner = text.strip_prefix(open)?;
+        let (length, left) = named(inner, close)?;
+        let name = inner[..length].trim();
+        Some((name, known_role(name)?, text.len() - left))
     })
 }
 
-fn strip_asterisks(text: &str) -> (bool, &str) {
-    text.strip_prefix("**").map_or((false, text), |rest| (true, rest))
-}
-
-/// Whether the colon before this text was the eyes of a face, as in "thanks
-/// for the support :)".
-fn is_face(after_colon: &str) -> bool {
-    let mouth = after_colon.trim_start_matches([')', '(', '/', '|']);
-    mouth.len() < after_colon.len() && (mouth.is_empty() || mouth.starts_with(char::is_whitespace))
+/// The text without the tokens that a chat template writes at its end.
+fn without_tokens(text: &str) -> &str {
+    let mut text = text.trim_end();
+    while let Some(rest) = TEMPLATE_TOKENS.iter().find_map(|token| text.strip_suffix(token)) {
+        text = rest.trim_end();
+    }
+    text
 }
 
 #[cfg(test)]
@@ -239,7 +201,8 @@ mod tests {
             Role::Assistant => 'A',
             Role::System => 'S',
         };
-        let turns: Vec<_> = turns(text)
+        let turns: Vec<_> = transcript(text)
+            .turns
             .iter()
             .map(|t| format!("{}({})", letter(t.role), t.text.replace('\n', "/")))
             .collect();
@@ -261,6 +224,21 @@ mod tests {
             "[User]: hi\n[Bot]: hello",
             "user\u{a0}: hi\nBOT：hello",
             "\n\n  caller: hi\rvolunteer: hello",
+            "Me: hi\nChatGPT: hello",
+            "You: hi\nClaude: hello",
+            "You said:\nhi\n\nChatGPT said:\nhello",
+            "Utilisateur : hi\nAssistant : hello",
+            "Me: hi\nYou: hello",
+            "Q: hi\nA: hello",
+            "Moi : hi\nIA : hello",
+            "[10:32] Sam: hi\n[10:33] Counselor: hello",
+            "21/11/2026, 10:32 - Sam: hi\n21/11/2026, 10:33 - Bot: hello",
+            "### User\nhi\n\n### Assistant\nhello",
+            "## User: \nhi\n## **Assistant**\nhello",
+            "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\nhello<|im_end|>",
+            "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nhi<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\nhello<|eot_id|>",
+            "<start_of_turn>user\nhi<end_of_turn>\n<start_of_turn>model\nhello",
+            "<|user|>\nhi\n<|assistant|>\nhello",
         ] {
             assert_eq!(read(text), "U(hi) A(hello)", "{text:?}");
         }
@@ -287,6 +265,34 @@ mod tests {
         );
         assert_eq!(read("[seeker]a [ai] b[supporter]c"), "U(a) A(b[supporter]c)");
         assert_eq!(read("user: he typed [bot] there"), "U(he typed [bot] there)");
+    }
+
+    #[test]
+    fn a_name_that_comes_back_is_a_speaker() {
+        assert_eq!(read("Q: a\nA: b\nQ: c\nA: d"), "U(a) A(b) U(c) A(d)");
+        assert_eq!(read("Me: a\nYou: b\nMe: c\nYou: d"), "U(a) A(b) U(c) A(d)");
+        assert_eq!(read("User: a\nLuna: b\nUser: c\nLuna: d"), "U(a) A(b) U(c) A(d)");
+        assert_eq!(read("User 1: a\nUser 2: b"), "U(a) U(b)");
+        assert_eq!(read("Sam: a\nCounselor: b\nnote: c\nSam: d"), "U(a) A(b/note: c) U(d)");
+        assert_eq!(read("i am low\nBot: try\nBreathing: in"), "U(i am low) A(try/Breathing: in)");
+        assert_eq!(read("user: my week\nMonday: bad\nTuesday: bad"), "U(my week/Monday: bad/Tuesday: bad)");
+        assert_eq!(read("user: a\nhe said: b\nso\nhe said: c"), "U(a/he said: b/so/he said: c)");
+        assert_eq!(read("Age: 17\nTown: far\ni am low"), "U(Age: 17/Town: far/i am low)");
+    }
+
+    #[test]
+    fn a_speaker_whose_side_is_open_is_watched_and_told() {
+        let of = |text| {
+            let read = transcript(text);
+            let users = read.turns.iter().filter(|turn| turn.role == Role::User).count();
+            (read.turns.len(), users, read.unknown_speakers)
+        };
+        assert_eq!(of("Sam: a\nAlex: b\nSam: c"), (3, 3, vec![0, 1, 2]));
+        assert_eq!(of("User: a\nBot: b\nMum: c\nBot: d\nMum: e"), (5, 3, vec![2, 4]));
+        // The person quotes somebody twice without a word between.
+        assert_eq!(of("User: a\nMum: b\nMum: c"), (3, 3, vec![1, 2]));
+        assert_eq!(of("Sam: a\nCounselor: b"), (2, 1, vec![]));
+        assert_eq!(of("Counselor: a\nSam: b"), (2, 1, vec![]));
     }
 
     #[test]
@@ -320,11 +326,11 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_is_lost(text in "((\\*\\*)?(user|AI|support)?(\\*\\*)?[:：\n ]|\\[seeker\\]|\\[|[a-z*é]){0,30}") {
-            let said: usize = turns(&text).iter().map(|t| t.text.len()).sum();
+            let said: usize = transcript(&text).turns.iter().map(|t| t.text.len()).sum();
             prop_assert!(said <= text.len());
-            if !text.trim().is_empty() && !opens_with_a_mark(&text) {
-                let first = text.trim().lines().next().unwrap_or_default().trim();
-                prop_assert!(turns(&text).iter().any(|t| t.text.contains(first)));
+            let first = text.trim().lines().next().unwrap_or_default().trim();
+            if !first.is_empty() && !opens_with_a_tag(first) && line_mark(first).is_none() {
+                prop_assert!(transcript(&text).turns.iter().any(|t| t.text.contains(first)));
             }
         }
 
@@ -332,7 +338,7 @@ mod tests {
         fn signed_turns_are_read_back(said in proptest::collection::vec((0..2usize, "[a-z]{1,8}(\n[a-z]{1,5})?"), 1..9), bold in 0..2usize) {
             let names = [["user: ", "support: "], ["**User:** ", "**Assistant:** "]][bold];
             let text: Vec<_> = said.iter().map(|(who, words)| format!("{}{words}", names[*who])).collect();
-            let read = turns(&text.join("\n"));
+            let read = transcript(&text.join("\n")).turns;
             prop_assert_eq!(read.len(), said.len());
             for (turn, (who, words)) in read.iter().zip(&said) {
                 prop_assert_eq!(turn.role as usize, *who);

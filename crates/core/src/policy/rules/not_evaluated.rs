@@ -70,6 +70,7 @@ pub struct NotEvaluatedRule {
     pub unsupported_language: PersonCaution,
     pub no_user_turn: PersonCaution,
     pub non_text_part: PersonCaution,
+    pub unknown_speaker: PersonCaution,
     pub model_unavailable: PersonCaution,
 }
 
@@ -83,6 +84,7 @@ impl NotEvaluatedRule {
             NotEvaluatedReason::UnsupportedLanguage => self.unsupported_language,
             NotEvaluatedReason::NoUserTurn => self.no_user_turn,
             NotEvaluatedReason::NonTextPart => self.non_text_part,
+            NotEvaluatedReason::UnknownSpeaker => self.unknown_speaker,
             NotEvaluatedReason::ModelUnavailable => self.model_unavailable,
         };
         Some(caution.into())
@@ -151,6 +153,9 @@ const fn plain(reason: NotEvaluatedReason) -> &'static str {
         NotEvaluatedReason::NoUserTurn => "There is no user turn, so nobody was assessed.",
         NotEvaluatedReason::NonTextPart => {
             "A turn holds more than text, such as an image, which was not read."
+        }
+        NotEvaluatedReason::UnknownSpeaker => {
+            "Nobody could tell who speaks; the turn was read as the person's."
         }
         NotEvaluatedReason::ModelUnavailable => "The model could not be run.",
     }

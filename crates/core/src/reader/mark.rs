@@ -1,0 +1,178 @@
+//! Marks: what a transcript writes before somebody's words to say whose they
+//! are. A mark is recognised by its form; who the name stands for is decided by
+//! [`super::cast`].
+
+/// The most characters of a name that marks a speaker.
+const NAME_CHARACTERS: usize = 32;
+/// The most words of such a name, as in `Marie Ève Roy`.
+const NAME_WORDS: usize = 3;
+/// Verbs that a copied page puts behind a name: `ChatGPT said:`.
+const SAYING: [&str; 6] = [" said", " says", " wrote", " a dit", " avez dit", " a écrit"];
+
+/// A name at the start of a line, and how it is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark<'a> {
+    /// The name alone.
+    pub(super) name: &'a str,
+    pub(super) weight: Weight,
+    /// Length of the mark in bytes, from the start of its line.
+    pub(super) length: usize,
+}
+
+/// How a mark at the start of a line is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Weight {
+    /// `user:`
+    Plain,
+    /// `user:**`: bold only in a transcript that is bold elsewhere, since the
+    /// asterisks may as well open the turn's first word.
+    Unclear,
+    /// `**user:**`, `**user**:`
+    Bold,
+    /// `### User`, with or without a colon.
+    Heading,
+}
+
+/// The mark at the start of a line, if there is one: a name and a colon, bold or
+/// not, perhaps behind or before a time of day, or a heading.
+pub(super) fn line_mark(line: &str) -> Option<Mark<'_>> {
+    let start = skip_time(line.trim_start());
+    if start.starts_with('#') {
+        return heading(line, start);
+    }
+    let (opened, rest) = strip_asterisks(start);
+    let rest = rest.trim_start();
+    let name = leading_name(rest)?;
+    let (closed, rest) = strip_asterisks(skip_time(rest[name.len()..].trim_start()));
+    let rest = rest.trim_start().strip_prefix([':', '：'])?;
+    let (weight, rest) = match (opened, closed) {
+        (false, false) if rest.starts_with("**") => (Weight::Unclear, rest),
+        (false, false) => (Weight::Plain, rest),
+        (true, false) => (Weight::Bold, strip_asterisks(rest.trim_start()).1),
+        (_, true) => (Weight::Bold, rest),
+    };
+    let is_digit = |c: char| c.is_ascii_digit();
+    let is_time = name.ends_with(is_digit) && rest.starts_with(is_digit);
+    let is_no_mark = is_face(rest) || is_time || rest.starts_with("//");
+    (weight == Weight::Bold || !is_no_mark).then_some(Mark {
+        name: without_saying(name),
+        weight,
+        length: line.len() - rest.len(),
+    })
+}
+
+/// `### User`: the whole line is the mark.
+fn heading<'a>(line: &'a str, start: &'a str) -> Option<Mark<'a>> {
+    let title = start.trim_start_matches('#').trim();
+    let title = strip_asterisks(title).1;
+    let name = leading_name(title)?;
+    let after = title[name.len()..].trim_matches([' ', '*', ':', '：']);
+    after.is_empty().then_some(Mark {
+        name: without_saying(name),
+        weight: Weight::Heading,
+        length: line.len(),
+    })
+}
+
+/// The longest text at the start that could be a name: words of letters, the
+/// later ones with digits too, as in `User 2`.
+fn leading_name(text: &str) -> Option<&str> {
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '\'' | '’');
+    if !text.starts_with(char::is_alphabetic) {
+        return None;
+    }
+    let end = text.find(|c: char| !is_part(c) && c != ' ').unwrap_or(text.len());
+    let name = text[..end].trim_end();
+    (name.chars().count() <= NAME_CHARACTERS && name.split(' ').count() <= NAME_WORDS).then_some(name)
+}
+
+/// The text behind a time of day or date at its start, as chat programs write
+/// before or behind a name: `[10:32]`, `(10:32)`, `21/11/2026, 10:32 -`.
+fn skip_time(text: &str) -> &str {
+    let opened = text.strip_prefix(['[', '(']);
+    let digits = opened.unwrap_or(text);
+    let rest = digits.trim_start_matches(|c: char| {
+        c.is_ascii_digit() || matches!(c, ':' | '/' | '.' | ',' | '-' | ' ' | '\u{202f}')
+    });
+    let time = &digits[..digits.len() - rest.len()];
+    if !is_time(time) {
+        return text;
+    }
+    let half = rest.get(..2).filter(|half| ["am", "pm"].iter().any(|known| known.eq_ignore_ascii_case(half)));
+    let behind = half.map_or(rest, |half| &rest[half.len()..]);
+    if half.is_some() && behind.starts_with(char::is_alphanumeric) {
+        return if opened.is_some() { text } else { rest };
+    }
+    let closed = behind.trim_start().strip_prefix([']', ')']);
+    match (opened, closed) {
+        (Some(_), None) => text,
+        (Some(_), Some(behind)) => behind.trim_start(),
+        (None, _) => behind.trim_start_matches([' ', '-', '–']),
+    }
+}
+
+/// Whether hours and minutes stand somewhere in these digits and signs.
+fn is_time(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.windows(3).any(|w| w[0].is_ascii_digit() && w[1] == b':' && w[2].is_ascii_digit())
+}
+
+fn without_saying(name: &str) -> &str {
+    SAYING.iter().find_map(|verb| name.strip_suffix(verb)).unwrap_or(name)
+}
+
+fn strip_asterisks(text: &str) -> (bool, &str) {
+    text.strip_prefix("**").map_or((false, text), |rest| (true, rest))
+}
+
+/// Whether the colon before this text was the eyes of a face, as in "thanks
+/// for the support :)".
+fn is_face(after_colon: &str) -> bool {
+    let mouth = after_colon.trim_start_matches([')', '(', '/', '|']);
+    mouth.len() < after_colon.len() && (mouth.is_empty() || mouth.starts_with(char::is_whitespace))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_in_every_setting() {
+        for (line, name, rest) in [
+            ("user: hi", "user", " hi"),
+            ("Utilisateur : salut", "Utilisateur", " salut"),
+            ("[10:32] Sam: hi", "Sam", " hi"),
+            ("[21/11/2026, 10:32:05] Sam Roy: hi", "Sam Roy", " hi"),
+            ("21/11/2026, 10:32 - Sam: hi", "Sam", " hi"),
+            ("10:32 PM - Pam: hi", "Pam", " hi"),
+            ("10:32 Pam: hi", "Pam", " hi"),
+            ("User (10:32): hi", "User", " hi"),
+            ("**User:** hi", "User", " hi"),
+            ("ChatGPT said:", "ChatGPT", ""),
+            ("Vous avez dit :", "Vous", ""),
+            ("### User", "User", ""),
+            ("## **Assistant**:", "Assistant", ""),
+            ("User 2: hi", "User 2", " hi"),
+        ] {
+            let mark = line_mark(line).expect(line);
+            assert_eq!((mark.name, &line[mark.length..]), (name, rest), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_name_marks_nobody() {
+        for line in [
+            "thanks for the support :)",
+            "https://example.org",
+            "10:32",
+            "[10:32] hello",
+            "at 10:32: the bus",
+            "i told him it was over: he left",
+            "### My week in three acts",
+            ": hi",
+            "",
+        ] {
+            assert_eq!(line_mark(line), None, "{line}");
+        }
+    }
+}
