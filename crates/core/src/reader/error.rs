@@ -25,7 +25,7 @@ pub struct ReadError {
     /// What would have been accepted.
     pub expected: String,
     /// The row's own id, where that much could be read. Not part of the message.
-    pub id: Option<String>,
+    pub id: Option<Box<str>>,
 }
 
 fn prefix(field: &str) -> String {
@@ -38,7 +38,7 @@ pub(super) struct Fault {
     pub(super) field: String,
     pub(super) found: String,
     pub(super) expected: String,
-    pub(super) id: Option<String>,
+    pub(super) id: Option<Box<str>>,
 }
 
 impl Fault {
@@ -51,7 +51,7 @@ impl Fault {
     }
 
     pub(super) fn of_row(self, id: Option<String>) -> Self {
-        Self { id, ..self }
+        Self { id: id.map(String::into_boxed_str), ..self }
     }
 
     pub(super) fn at(self, file: &str, line: usize) -> ReadError {
