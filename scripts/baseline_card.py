@@ -55,14 +55,18 @@ def merged(*parts: dict) -> dict:
 def main() -> None:
     """Reads, maps, writes."""
     found = json.loads((DOCS / "baseline_tfidf.json").read_text())
-    dev, fit = found["dev"], found["cross_fit"]
+    dev, short, fit = found["dev"], found["dev_short"], found["cross_fit"]
     rest = lambda part: (figures(part["crisis"], CRISIS), figures(part["reply"], REPLY))
     card = {
         "dev": merged(figures(dev["risk"]["all"], RISK), *rest(dev)),
         "dev_person_only": merged(figures(dev["risk"]["person"], RISK), *rest(dev)),
+        "dev_short": merged(figures(short["risk"]["all"], RISK), *rest(short)),
         "corpus_cross_fitted": merged(figures(fit["risk"]["all"]["corpus"], RISK), *rest(fit)),
         "corpus_cross_fitted_person_only": merged(figures(fit["risk"]["person"]["corpus"], RISK), *rest(fit)),
     }
+    card["short_cross_fitted"] = merged(
+        figures(fit["risk"]["all"]["short"], RISK), *rest(found["cross_fit_short"])
+    )
     for view, suffix in (("all", ""), ("person", "_person_only")):
         for source in ("scratch", "pair", "camel"):
             card[f"khp_{source}_left_out{suffix}"] = figures(fit["risk"][view][f"khp_{source}"], RISK)

@@ -30,10 +30,15 @@ CRISES = ALERTS + [f"confirm_{k}_{t}" for k in TYPES for t in TENSES]
 VIEWS = {"person": "user turns only", "all": "all turns up to the last user turn"}
 CROSS_FIT = {
     "corpus": lambda r: r.source.startswith("train_"),
+    "short": lambda r: r.source.startswith("short_"),
     "khp_scratch": lambda r: r.source == "generated_scratch",
     "khp_pair": lambda r: r.source in ("generated_pair", "generated_pair_hard"),
     "khp_camel": lambda r: r.source in ("generated_camel", "generated_camel_hard"),
 }
+# Parts of the corpus: how the names of their files begin. Each has figures of
+# its own; thresholds are chosen on both together.
+PARTS = {"": "train_", "_short": "short_"}
+DEV_PARTS = {"": "dev_", "_short": "short_dev_"}
 Figures = dict[str, np.ndarray]
 
 
@@ -112,20 +117,35 @@ def risk_measure(rows: list[Row], scores: dict[str, np.ndarray], threshold: floa
     return measure
 
 
-def risk_section(view: str, train: list[Row], dev: list[Row], options) -> tuple[dict, dict]:
+def is_corpus(row: Row) -> bool:
+    return row.source.startswith(tuple(PARTS.values()))
+
+
+def places(rows: list[Row], beginning: str) -> np.ndarray:
+    """Indices of the rows of the files whose names begin so."""
+    return np.array([i for i, r in enumerate(rows) if r.source.startswith(beginning)], int)
+
+
+def risk_section(view: str, train: list[Row], dev: list[Row], options) -> dict[str, dict]:
     model = Risk(view)
     held = model.out_of_fold(train)
-    corpus = [i for i, r in enumerate(train) if CROSS_FIT["corpus"](r)]
+    corpus = [i for i, r in enumerate(train) if is_corpus(r)]
     threshold = best_f1_threshold(held[corpus], np.array([train[i].high_risk for i in corpus]))
     scores = model.scores(train, dev, signals=list(dev[0].signals))
-    tested = by_language(dev, risk_measure(dev, scores, threshold), options.seed, options.resamples)
+    sections = {}
+    for part, beginning in DEV_PARTS.items():
+        own = places(dev, beginning)
+        rows = [dev[i] for i in own]
+        measure = risk_measure(rows, {name: found[own] for name, found in scores.items()}, threshold)
+        figures = by_language(rows, measure, options.seed, options.resamples)
+        sections["dev" + part] = {"threshold": round(threshold, 4)} | figures
     cross = {}
     for name, belongs in CROSS_FIT.items():
         own = [i for i, r in enumerate(train) if belongs(r)]
         rows = [train[i] for i in own]
         measure = risk_measure(rows, {"risk": held[own]}, threshold)
         cross[name] = by_language(rows, measure, options.seed, options.resamples)
-    return {"threshold": round(threshold, 4)} | tested, cross
+    return sections | {"cross_fit": cross}
 
 
 def crisis_scores(train: list[Row], test: list[Row]) -> list[np.ndarray]:
@@ -187,7 +207,7 @@ def micro_f1_by_thresholds(gold: list[set], scores: list[np.ndarray]) -> np.ndar
     return 2 * both[..., 0] / (both[..., 1] + both[..., 2])
 
 
-def crisis_section(train: list[Row], dev: list[Row], options) -> tuple[dict, dict]:
+def crisis_section(train: list[Row], dev: list[Row], options) -> dict[str, dict]:
     held: list = [None] * len(train)
     for fold in sorted({r.fold for r in train}):
         own = [i for i, r in enumerate(train) if r.fold == fold]
@@ -220,7 +240,13 @@ def crisis_section(train: list[Row], dev: list[Row], options) -> tuple[dict, dic
         "thresholds": {"alert": alert, "confirm": confirm},
         "f1_exact_at_thresholds_within_0.005_of_the_best_in_train": spread,
     }
-    return chosen | figures(dev, tested), figures(train, held)
+    sections = {}
+    for name, beginnings, rows, scores in (("dev", DEV_PARTS, dev, tested), ("cross_fit", PARTS, train, held)):
+        for part, beginning in beginnings.items():
+            own = places(rows, beginning)
+            sections[name + part] = figures([rows[i] for i in own], [scores[i] for i in own])
+    sections["dev"] = chosen | sections["dev"]
+    return sections
 
 
 def reply_predictions(train: list[Row], test: list[Row], balance: str | None) -> list[list[str]]:
@@ -252,8 +278,8 @@ def reply_measure(rows: list[Row], predicted: list[list[str]]):
     return measure
 
 
-def reply_section(train: list[Row], dev: list[Row], options) -> tuple[dict, dict]:
-    held = {}
+def reply_section(train: list[Row], dev: list[Row], options) -> dict[str, dict]:
+    held, found = {}, {}
     for balance in (None, "balanced"):
         predicted: list = [None] * len(train)
         for fold in sorted({r.fold for r in train}):
@@ -261,11 +287,22 @@ def reply_section(train: list[Row], dev: list[Row], options) -> tuple[dict, dict
             rest = [r for r in train if r.fold != fold]
             for i, p in zip(own, reply_predictions(rest, [train[i] for i in own], balance)):
                 predicted[i] = p
+        found[balance] = predicted
         held[balance] = by_language(train, reply_measure(train, predicted), options.seed, options.resamples)
     best = max(held, key=lambda b: held[b]["all"]["macro_f1"]["value"])
-    measure = reply_measure(dev, reply_predictions(train, dev, best))
-    tested = by_language(dev, measure, options.seed, options.resamples)
-    return {"class_weight": best or "none"} | tested, held[best]
+    tested = reply_predictions(train, dev, best)
+    sections = {}
+    for name, beginnings, rows, predicted in (
+        ("dev", DEV_PARTS, dev, tested),
+        ("cross_fit", PARTS, train, found[best]),
+    ):
+        for part, beginning in beginnings.items():
+            own = places(rows, beginning)
+            chosen = [rows[i] for i in own]
+            measure = reply_measure(chosen, [predicted[i] for i in own])
+            sections[name + part] = by_language(chosen, measure, options.seed, options.resamples)
+    sections["dev"] = {"class_weight": best or "none"} | sections["dev"]
+    return sections
 
 
 def main() -> None:
@@ -277,7 +314,7 @@ def main() -> None:
     options = parser.parse_args()
 
     train, dev = load(options.config, "train"), load(options.config, "dev")
-    corpus = [r for r in train if CROSS_FIT["corpus"](r)]
+    corpus = [r for r in train if is_corpus(r)]
     result = {
         "model": "TF-IDF + logistic regression (scikit-learn)",
         "rows": {"train": len(train), "corpus_train": len(corpus), "dev": len(dev)},
@@ -286,16 +323,15 @@ def main() -> None:
         "intervals": f"95 %, bootstrap by conversation, {options.resamples} resamples, seed {options.seed}",
         "labels": "synthetic conversations; the corpus labels are one author's judgement, not reviewed by clinicians",
         "views": VIEWS,
-        "dev": {"risk": {}},
-        "cross_fit": {"risk": {}},
     }
 
-    def store(task: str, section: tuple[dict, dict], view: str | None = None) -> None:
-        for part, figures in zip(("dev", "cross_fit"), section):
+    def store(task: str, sections: dict[str, dict], view: str | None = None) -> None:
+        for part, figures in sections.items():
+            place = result.setdefault(part, {})
             if view:
-                result[part][task][view] = figures
+                place.setdefault(task, {})[view] = figures
             else:
-                result[part][task] = figures
+                place[task] = figures
         options.output.parent.mkdir(parents=True, exist_ok=True)
         options.output.write_text(json.dumps(result, indent=1) + "\n")
         print(f"{task} {view or ''} written to {options.output}", flush=True)

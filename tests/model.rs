@@ -63,6 +63,8 @@ fn completions_manual_and_version_are_printed() {
     let folder = Folder::new();
     assert!(folder.run(&["completions", "bash"]).stdout.contains("_mindrail"));
     assert!(folder.run(&["man"]).stdout.contains(".TH mindrail"));
+    assert_eq!(folder.run(&["man", "--output", "."]).code, Some(0));
+    assert!(folder.read("mindrail-check.1").contains("fail"));
     assert!(folder.run(&["--version"]).stdout.starts_with("mindrail "));
 }
 

@@ -1,5 +1,6 @@
 //! `mindrail score`.
 
+use mindrail_core::assessment::NotEvaluatedReason;
 use serde_json::Value;
 
 use crate::program::{Folder, repository};
@@ -33,6 +34,15 @@ fn every_line_keeps_the_contract_and_the_order_of_the_input() {
 }
 
 #[test]
+fn the_schema_knows_every_reason_for_not_evaluating() {
+    let schema = std::fs::read_to_string(repository("schemas/score.schema.json")).expect("the schema");
+    let schema: Value = serde_json::from_str(&schema).expect("JSON");
+    let known = schema["$defs"]["not_evaluated"]["properties"]["reason"]["enum"].as_array().expect("a list");
+    let reasons = NotEvaluatedReason::ALL.map(|reason| serde_json::to_value(reason).expect("a name"));
+    assert_eq!(known.as_slice(), reasons);
+}
+
+#[test]
 fn the_shape_of_a_line_does_not_change_unnoticed() {
     let folder = Folder::new();
     folder.write(
@@ -58,6 +68,7 @@ fn blur(value: &mut Value) {
                     "sha256" | "version" => *field = name.as_str().into(),
                     "class" | "severity" | "action" if field.is_string() => *field = name.as_str().into(),
                     "high_risk" => *field = "boolean".into(),
+                    "resources" => *field = "null or words and helplines".into(),
                     "reasons" | "onsets" => *field = "list".into(),
                     _ => blur(field),
                 }
@@ -93,6 +104,59 @@ fn a_batch_that_was_cut_short_goes_on_and_ends_the_same() {
     let ran = folder.run(&["score", "--input", "in.jsonl", "--output", "part.jsonl", "--resume"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert_eq!(folder.read("part.jsonl"), whole);
+}
+
+#[test]
+fn a_batch_goes_on_only_with_lines_of_its_own_rows_model_and_policy() {
+    let folder = Folder::new();
+    let row =
+        |id: &str| format!("{{\"id\":\"{id}\",\"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}}]}}\n");
+    folder.write("in.jsonl", row("a") + &row("b"));
+    folder.write("other.jsonl", row("x") + &row("b"));
+    let resume = |input: &str, more: &[&str]| {
+        folder.run(&[&["score", "--input", input, "--output", "out.jsonl", "--resume"], more].concat())
+    };
+    assert_eq!(resume("in.jsonl", &[]).code, Some(0));
+    let whole = folder.read("out.jsonl");
+    let refused = resume("other.jsonl", &[]);
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("out.jsonl:1: belongs to another input"), "{}", refused.stderr);
+    let default =
+        std::fs::read_to_string(repository("crates/core/src/policy/default.toml")).expect("a policy");
+    folder.write("p.toml", default.replace("severity_threshold = 0.5", "severity_threshold = 0.4"));
+    let refused = resume("in.jsonl", &["--policy", "p.toml"]);
+    assert!(refused.stderr.contains("another policy"), "{}", refused.stderr);
+    assert_eq!(folder.read("out.jsonl"), whole, "what was refused is left alone");
+    folder.write("out.jsonl", "a line of something else\n");
+    assert!(resume("in.jsonl", &[]).stderr.contains("no line of `mindrail score`"));
+}
+
+#[test]
+fn bad_rows_of_the_interrupted_part_are_counted_and_keep_their_id() {
+    let folder = Folder::new();
+    let good = "{\"id\":\"b\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}\n";
+    folder.write("in.jsonl", format!("{{\"id\":\"a\",\"messages\":7}}\n{good}"));
+    let run = |flag| folder.run(&["score", "--input", "in.jsonl", "--output", "out.jsonl", flag]);
+    assert_eq!(run("--overwrite").code, Some(4));
+    let whole = folder.read("out.jsonl");
+    assert_eq!(lines(&whole)[0]["id"], "a");
+    folder.write("out.jsonl", whole.lines().next().map(|line| format!("{line}\n")).unwrap_or_default());
+    let resumed = run("--resume");
+    assert_eq!(resumed.code, Some(4), "{}", resumed.stderr);
+    assert_eq!(folder.read("out.jsonl"), whole);
+}
+
+#[test]
+fn output_that_is_no_file_is_written_to_and_its_errors_name_it() {
+    let folder = Folder::new();
+    folder.write("in.jsonl", "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}\n");
+    let to = |output: &str| folder.run(&["score", "--input", "in.jsonl", "--output", output]);
+    assert_eq!(to("/dev/null").code, Some(0));
+    for place in ["/dev/full", "/tmp"] {
+        let ran = to(place);
+        assert_eq!(ran.code, Some(1));
+        assert!(ran.stderr.contains(place), "{}", ran.stderr);
+    }
 }
 
 #[test]

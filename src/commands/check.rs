@@ -6,15 +6,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
+use mindrail_core::assessor::Assessor as _;
 use mindrail_core::conversation::Conversation;
 use mindrail_core::guard::Guard;
-use mindrail_core::policy::Policy;
+use mindrail_core::language::Language;
+use mindrail_core::policy::rules::RiskLevels;
 use mindrail_core::reader::{self, ReadOptions, Row};
 use mindrail_core::report::{Report, report};
 use mindrail_core::verdict::UserAction;
 
 use super::timeline::{Style, Timeline};
-use super::{Exit, Judging};
+use super::{Exit, Judging, complain};
 use crate::input::{self, FormatName};
 
 /// The conversation that `--demo` shows.
@@ -26,8 +28,8 @@ const DEMO: &[u8] = include_bytes!("../../examples/demo.jsonl");
 /// speaker names, or a CSV; `-` reads standard input. If it holds several
 /// conversations, `--row` says which; the first otherwise.
 ///
-/// Exit codes: 0 done, 1 the input cannot be read, 3 the verdict reached
-/// `--fail-on`.
+/// Exit codes: 0 done, 1 the input cannot be read, 2 wrong usage, 3 the verdict
+/// reached `--fail-on`.
 #[derive(Debug, Args)]
 pub(crate) struct Check {
     /// The conversation's file, or `-`.
@@ -84,7 +86,9 @@ impl Check {
         let (assessor, policy) = (self.judging.assessor()?, self.judging.policy()?);
         let guard = Guard { assessor: &assessor, policy: &policy };
         let report = report(&guard, &row.conversation, &row.unread)?;
-        let shown = self.show(&row.conversation, &report, &policy);
+        let language = report.language.unwrap_or(Language::Mix);
+        let levels = policy.person.risk.levels(language, assessor.calibration());
+        let shown = self.show(&row.conversation, &report, levels);
         match shown {
             // Whoever reads may stop early; the exit code still tells the verdict.
             Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
@@ -92,7 +96,7 @@ impl Check {
         }
     }
 
-    fn show(&self, conversation: &Conversation, report: &Report, policy: &Policy) -> std::io::Result<()> {
+    fn show(&self, conversation: &Conversation, report: &Report, levels: RiskLevels) -> std::io::Result<()> {
         let mut out = std::io::stdout().lock();
         if self.json {
             serde_json::to_writer(&mut out, report)?;
@@ -103,7 +107,7 @@ impl Check {
             } else {
                 Style::Plain
             };
-            write!(out, "{}", Timeline { conversation, report, policy, style })
+            write!(out, "{}", Timeline { conversation, report, levels, style })
         }
     }
 
@@ -125,7 +129,12 @@ impl Check {
 /// The `number`-th conversation of the input, from 1.
 fn pick(bytes: &[u8], options: &ReadOptions, number: u64) -> anyhow::Result<Row> {
     let skipped = usize::try_from(number - 1).context("--row")?;
-    match reader::read(bytes, options)?.nth(skipped) {
+    let mut rows = reader::read(bytes, options)?;
+    let row = rows.nth(skipped);
+    if number == 1 && rows.next().is_some() {
+        complain("the input holds several conversations; this is the first, --row shows others");
+    }
+    match row {
         Some(row) => Ok(row?),
         None => bail!("{}: there is no conversation {number}", options.source_name),
     }

@@ -2,7 +2,9 @@
 //! made from the command line's own definition.
 
 use std::io::Write as _;
+use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::{Args, CommandFactory as _};
 
 use super::{Cli, Exit};
@@ -23,8 +25,22 @@ impl Completions {
     }
 }
 
-/// The manual page.
-pub(crate) fn man() -> anyhow::Result<Exit> {
-    clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout())?;
-    Ok(Exit::Done)
+/// Print the manual page, in roff (`mindrail man | man -l -`), or write one page
+/// per command.
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// Write `mindrail.1`, `mindrail-check.1` and the others into this folder.
+    #[arg(long, value_name = "FOLDER")]
+    output: Option<PathBuf>,
+}
+
+impl Man {
+    pub(crate) fn run(&self) -> anyhow::Result<Exit> {
+        match &self.output {
+            Some(folder) => clap_mangen::generate_to(Cli::command(), folder)
+                .with_context(|| folder.display().to_string())?,
+            None => clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout())?,
+        }
+        Ok(Exit::Done)
+    }
 }

@@ -40,8 +40,7 @@ enum Command {
     #[command(subcommand)]
     Model(model::Model),
     Completions(generate::Completions),
-    /// Print the manual page, in roff: `mindrail man | man -l -`.
-    Man,
+    Man(generate::Man),
 }
 
 /// How a command ended.
@@ -77,7 +76,7 @@ impl Cli {
             Command::Train(train) => train.run(),
             Command::Model(model) => model.run(),
             Command::Completions(completions) => completions.run(),
-            Command::Man => generate::man(),
+            Command::Man(man) => man.run(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use anyhow::bail;
 use clap::{Subcommand, ValueEnum};
 use mindrail_core::assessor::Assessor as _;
 use mindrail_model::assessor::EmbeddedAssessor;
@@ -95,7 +96,11 @@ fn measure(input: PathBuf, view: ViewName, folder: Option<&Path>) -> anyhow::Res
         rows_per_epoch: None,
         turns_per_row: None,
     };
+    let name = source.path.display().to_string();
     let examples = examples::load(&source, 0, &Tokenizer::from_bytes(&bundle.tokenizer)?)?;
+    if examples.is_empty() {
+        bail!("{name}: found no conversation, expected labelled ones");
+    }
     let view = match view {
         ViewName::All => View::All,
         ViewName::Person => View::Person,

@@ -1,10 +1,13 @@
 //! Draws a report for people: one line per turn, then the verdict and why.
 
-use std::fmt::{self, Display, Formatter};
+use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter, Write as _};
 
+use mindrail_core::assessment::{NotEvaluated, NotEvaluatedReason};
 use mindrail_core::conversation::{Conversation, Role};
-use mindrail_core::policy::Policy;
-use mindrail_core::report::{Report, TurnReport, TurnReportScores};
+use mindrail_core::policy::rules::RiskLevels;
+use mindrail_core::probability::Probability;
+use mindrail_core::report::{Decision, Report, TurnReport, TurnReportScores};
 use mindrail_core::taxonomy::{ReplyClass, Taxonomy as _};
 use mindrail_core::verdict::{Explanation, ReplyAction, UserAction};
 use serde::Serialize;
@@ -20,7 +23,8 @@ pub(crate) enum Style {
 pub(crate) struct Timeline<'a> {
     pub(crate) conversation: &'a Conversation,
     pub(crate) report: &'a Report,
-    pub(crate) policy: &'a Policy,
+    /// The thresholds that conversation risk is judged by.
+    pub(crate) levels: RiskLevels,
     pub(crate) style: Style,
 }
 
@@ -55,14 +59,12 @@ impl Timeline<'_> {
         match &turn.scores {
             Some(TurnReportScores::User { risk, onsets, .. }) => {
                 let onsets: Vec<&str> = onsets.iter().map(|o| o.wire()).collect();
-                let tone = Self::risk_tone(risk.get());
+                let tone = self.risk_tone(*risk);
                 let onsets =
                     if onsets.is_empty() { String::new() } else { format!("  ◀ {}", onsets.join(", ")) };
                 writeln!(f, "{}{}", self.paint(tone, &bar(risk.get())), self.paint(Tone::Grave, &onsets))
             }
-            Some(TurnReportScores::Assistant { reply, verdict, .. }) => {
-                self.reply(f, reply.class, verdict.action)
-            }
+            Some(TurnReportScores::Assistant { reply, verdict, .. }) => self.reply(f, reply.class, verdict),
             None => {
                 let why = if turn.role == Role::System { "not scored" } else { "not evaluated" };
                 writeln!(f, "{}", self.paint(Tone::Faint, why))
@@ -70,21 +72,29 @@ impl Timeline<'_> {
         }
     }
 
-    fn reply(&self, f: &mut Formatter<'_>, class: ReplyClass, action: ReplyAction) -> fmt::Result {
-        let tone = match action {
+    fn reply(
+        &self,
+        f: &mut Formatter<'_>,
+        class: ReplyClass,
+        verdict: &Decision<ReplyAction>,
+    ) -> fmt::Result {
+        let tone = match verdict.action {
             ReplyAction::Allow => Tone::Faint,
             ReplyAction::Revise => Tone::Watchful,
             ReplyAction::Block => Tone::Grave,
         };
-        let action =
-            if action == ReplyAction::Allow { String::new() } else { format!("  ▶ {}", wire(&action)) };
-        writeln!(f, "{}", self.paint(tone, &format!("{}{action}", class.wire())))
+        let mut line = class.wire().to_owned();
+        if let Some(reason) = verdict.reasons.first() {
+            let why = reason.label.as_ref().map_or_else(|| wire(&reason.rule).replace('_', " "), wire);
+            let _ = write!(line, "  ▶ {}: {why}{}", wire(&verdict.action), numbers(reason));
+        }
+        writeln!(f, "{}", self.paint(tone, &line))
     }
 
-    fn risk_tone(risk: f32) -> Tone {
-        if risk >= 0.5 {
+    fn risk_tone(&self, risk: Probability) -> Tone {
+        if risk >= self.levels.high_risk {
             Tone::Grave
-        } else if risk >= 0.2 {
+        } else if risk >= self.levels.support {
             Tone::Watchful
         } else {
             Tone::Calm
@@ -108,23 +118,19 @@ impl Timeline<'_> {
 
     fn closing(&self, f: &mut Formatter<'_>) -> fmt::Result {
         if let Some(risk) = self.report.risk {
-            let high = if self.report.high_risk == Some(true) {
-                "high risk"
-            } else {
-                "below the high-risk threshold"
-            };
-            writeln!(f, "\nConversation risk {:.2}, {high}.", risk.get())?;
+            let (high, threshold) = (self.report.high_risk == Some(true), self.levels.high_risk.get());
+            let side = if high { "at or above" } else { "below" };
+            write!(
+                f,
+                "\nConversation risk {:.2}, {side} the high-risk threshold {threshold:.2}.",
+                risk.get()
+            )?;
+            if !high && self.report.verdict.action == UserAction::Escalate {
+                write!(f, " The verdict rests on the reasons above, not on this figure.")?;
+            }
+            writeln!(f)?;
         }
-        let seen = self
-            .report
-            .not_evaluated
-            .iter()
-            .filter(|entry| entry.reason != mindrail_core::assessment::NotEvaluatedReason::SystemTurn);
-        for entry in seen {
-            let place =
-                entry.turn.map_or_else(|| "the conversation".to_owned(), |turn| format!("turn {turn}"));
-            writeln!(f, "Not evaluated: {place} ({}).", wire(&entry.reason).replace('_', " "))?;
-        }
+        self.not_evaluated(f)?;
         let model = &self.report.model;
         writeln!(
             f,
@@ -135,15 +141,26 @@ impl Timeline<'_> {
         )
     }
 
-    fn resources(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        if self.report.verdict.action == UserAction::Allow {
-            return Ok(());
+    /// One line per reason, with all turns that it concerns.
+    fn not_evaluated(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let is_speech = |entry: &&NotEvaluated| entry.reason != NotEvaluatedReason::SystemTurn;
+        for entry in self.report.not_evaluated.iter().filter(is_speech) {
+            let place =
+                entry.turn.map_or_else(|| "the conversation".to_owned(), |turn| format!("turn {turn}"));
+            places.entry(wire(&entry.reason).replace('_', " ")).or_default().push(place);
         }
-        let language = self.language();
-        for words in self.policy.resources.general(language) {
+        places
+            .iter()
+            .try_for_each(|(reason, places)| writeln!(f, "Not evaluated: {reason} ({}).", places.join(", ")))
+    }
+
+    fn resources(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Some(offer) = &self.report.resources else { return Ok(()) };
+        for words in &offer.words {
             writeln!(f, "Say: {words}")?;
         }
-        for line in self.policy.resources.helplines(language) {
+        for line in &offer.helplines {
             writeln!(
                 f,
                 "     {}: {} ({}; checked {})",
@@ -154,14 +171,6 @@ impl Timeline<'_> {
             )?;
         }
         writeln!(f)
-    }
-
-    fn language(&self) -> mindrail_core::language::Language {
-        let mut counts = mindrail_core::language::LanguageCounts::default();
-        for turn in self.conversation.turns.iter().filter(|t| t.role == Role::User) {
-            counts.read(&turn.text);
-        }
-        counts.language()
     }
 }
 
@@ -188,11 +197,16 @@ fn explanation(f: &mut Formatter<'_>, reason: &Explanation<UserAction>, depth: u
     if let Some(label) = &reason.label {
         write!(f, ", {}", wire(label))?;
     }
-    if let (Some(probability), Some(threshold)) = (reason.probability, reason.threshold) {
-        write!(f, ", {:.2} reaches {:.2}", probability.get(), threshold.get())?;
-    }
-    writeln!(f, "]")?;
+    writeln!(f, "{}]", numbers(reason))?;
     reason.details.iter().try_for_each(|detail| explanation(f, detail, depth + 1))
+}
+
+/// The probability of a reason and the threshold that it reached, if it has them.
+fn numbers<A>(reason: &Explanation<A>) -> String {
+    match (reason.probability, reason.threshold) {
+        (Some(found), Some(threshold)) => format!(", {:.2} reaches {:.2}", found.get(), threshold.get()),
+        _ => String::new(),
+    }
 }
 
 /// A value's name on the wire.

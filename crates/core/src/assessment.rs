@@ -60,9 +60,10 @@ pub enum NotEvaluatedReason {
     SystemTurn,
     /// The turn holds no letter, digit or symbol that a model could read.
     EmptyTurn,
-    /// The turn is longer than the model reads; its end was cut.
+    /// The turn, or a word in it, is longer than the model reads; the rest was cut.
     Truncated,
-    /// Most of the text is in a script or language that the model was not trained on.
+    /// Most of the text, or of all user turns so far, is in a script or language that
+    /// the model was not trained on.
     UnsupportedLanguage,
     /// The conversation has no user turn, so there is nobody to assess.
     NoUserTurn,
@@ -72,6 +73,20 @@ pub enum NotEvaluatedReason {
     UnknownSpeaker,
     /// The model could not be run.
     ModelUnavailable,
+}
+
+impl NotEvaluatedReason {
+    /// Every reason.
+    pub const ALL: [Self; 8] = [
+        Self::SystemTurn,
+        Self::EmptyTurn,
+        Self::Truncated,
+        Self::UnsupportedLanguage,
+        Self::NoUserTurn,
+        Self::NonTextPart,
+        Self::UnknownSpeaker,
+        Self::ModelUnavailable,
+    ];
 }
 
 /// The conversation up to and including the newest turn, from turn scores by

@@ -55,6 +55,11 @@ pub const MIX_SHARE: f64 = 1.0 / 16.0;
 /// lowers the accuracy on the first turns of the train files (96.5 % to 95.0 %).
 const MIX_LEAST: u32 = 2;
 
+/// A text is foreign from this many words on ...
+const FOREIGN_WORDS: u32 = 8;
+/// ... if its half function words are fewer than one in so many words.
+const FOREIGN_SHARE: u32 = 10;
+
 /// English function words without a French homograph, in byte order.
 const ENGLISH: [&str; 111] = [
     "about",
@@ -300,14 +305,25 @@ pub struct LanguageCounts {
     pub english: u32,
     /// Words that only French has.
     pub french: u32,
+    /// All words, whole ones.
+    pub words: u32,
 }
 
 impl LanguageCounts {
+    /// Whether what was read is neither English nor French: of at least
+    /// [`FOREIGN_WORDS`] words, hardly any is known. Told of 4 in 5,799 user turns of
+    /// the corpus, read as the only one, and of none of its whole conversations.
+    pub fn is_foreign(&self) -> bool {
+        let known = self.english.saturating_add(self.french);
+        self.words >= FOREIGN_WORDS && known.saturating_mul(FOREIGN_SHARE) < self.words
+    }
+
     /// Counts the words of one user turn. The counts saturate.
     pub fn read(&mut self, text: &str) {
         let text = text.to_lowercase().replace(['\u{2019}', '\u{2bc}'], "'");
         for word in text.split(|c: char| !c.is_alphabetic() && c != '\'') {
             let word = word.trim_matches('\'');
+            self.words = self.words.saturating_add(u32::from(!word.is_empty()));
             if is_english(word) {
                 self.english = self.english.saturating_add(FUNCTION_WORD);
             } else if is_french(word) {
@@ -421,7 +437,7 @@ mod tests {
 
     #[test]
     fn counts_saturate() {
-        let mut counts = LanguageCounts { english: u32::MAX - 1, french: u32::MAX };
+        let mut counts = LanguageCounts { english: u32::MAX - 1, french: u32::MAX, words: u32::MAX };
         counts.read("the the pas");
         assert_eq!((counts.english, counts.french), (u32::MAX, u32::MAX));
     }
@@ -434,6 +450,22 @@ mod tests {
         }
         for text in ["I am tired", "Ça va être correct", "12:30", "", "😶"] {
             assert!(is_supported_script(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_latin_languages_are_told_once_there_is_enough_of_them() {
+        for text in [
+            "Hallo, heute war ein langer Tag und ich bin furchtbar müde",
+            "Ciao, oggi è stata una giornata lunga e sono tanto stanco davvero",
+            "Dzisiaj był długi dzień i jestem naprawdę bardzo zmęczony wszystkim",
+        ] {
+            assert!(counts(text).is_foreign(), "{text}");
+        }
+        for text in
+            ["ich bin müde", "pizza pasta", "ok lol brb", "", "my dog ate eight socks today and got sick"]
+        {
+            assert!(!counts(text).is_foreign(), "{text}");
         }
     }
 

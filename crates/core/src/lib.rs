@@ -15,6 +15,7 @@ pub mod assessment;
 pub mod assessor;
 pub mod calibration;
 pub mod conversation;
+pub mod digest;
 pub mod guard;
 pub mod language;
 pub mod metrics;

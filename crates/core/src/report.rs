@@ -8,6 +8,8 @@ use crate::assessment::{NotEvaluated, TurnScores};
 use crate::assessor::{Assessor, ModelIdentity, StateError};
 use crate::conversation::{Conversation, Role};
 use crate::guard::{Guard, GuardedTurn};
+use crate::language::Language;
+use crate::policy::resources::Offer;
 use crate::probability::Probability;
 use crate::reader::Unread;
 use crate::taxonomy::{CrisisLabel, Harm, ReplyClass, Scores, Severity, Signal};
@@ -24,6 +26,8 @@ pub struct Report {
     pub risk: Option<Probability>,
     /// Whether it reaches the bundle's threshold; absent with it.
     pub high_risk: Option<bool>,
+    /// The language of the user turns, which chose the thresholds; absent likewise.
+    pub language: Option<Language>,
     /// The nine signals; absent where no user turn was scored.
     pub signals: Option<Scores<Signal>>,
     /// All turns in order.
@@ -32,8 +36,19 @@ pub struct Report {
     pub verdict: Decision<UserAction>,
     /// What was not looked at.
     pub not_evaluated: Vec<NotEvaluated>,
+    /// What the assistant may offer; absent with `allow`.
+    pub resources: Option<Offer>,
     /// Which model scored.
     pub model: ModelIdentity,
+    /// Which policy judged.
+    pub policy: PolicyIdentity,
+}
+
+/// Which policy judged.
+#[derive(Debug, Clone, Serialize)]
+pub struct PolicyIdentity {
+    /// See [`crate::policy::Policy::sha256`].
+    pub sha256: String,
 }
 
 /// An action with its reasons.
@@ -126,16 +141,21 @@ pub fn report<A: Assessor>(
             not_evaluated.push(entry);
         }
     }
+    let language = state.conversation().map(|scores| scores.language);
+    let offer = || guard.policy.resources.offer(language.unwrap_or(Language::Mix));
     Ok(Report {
         id: conversation.id.clone(),
         status: "ok",
         risk: state.conversation().map(|scores| scores.risk),
         high_risk: state.conversation().map(|_| guard.is_high_risk(&state)),
+        language,
         signals: state.conversation().map(|scores| scores.signals.clone()),
         turns,
         verdict: Decision { action: verdict.action, reasons: verdict.reasons },
         not_evaluated,
+        resources: (verdict.action > UserAction::Allow).then(offer),
         model: guard.assessor.model().clone(),
+        policy: PolicyIdentity { sha256: guard.policy.sha256() },
     })
 }
 

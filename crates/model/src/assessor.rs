@@ -23,7 +23,7 @@ use crate::train::{CONVERSATION_OUTPUTS, TURN_VECTOR_NORM, WideMemory, WidePart,
 use crate::wide::Speaker;
 
 /// Version of the layout of [`EmbeddedState`].
-const STATE_VERSION: u32 = 1;
+const STATE_VERSION: u32 = 2;
 
 /// What the embedded assessor remembers: about 6 KB, however long the
 /// conversation.
@@ -292,13 +292,17 @@ impl Assessor for EmbeddedAssessor {
         }
         let index = state.turns;
         state.turns += 1;
-        let reading = self.read(turn);
+        let mut reading = self.read(turn);
         let scores = match turn.role {
             _ if reading.vectors.is_empty() => TurnScores::None,
             Role::User => TurnScores::User(self.push_user(state, &reading)),
             Role::Assistant => TurnScores::Assistant(self.push_assistant(state, &reading)),
             Role::System => TurnScores::None,
         };
+        let unsupported = NotEvaluatedReason::UnsupportedLanguage;
+        if turn.role == Role::User && state.language.is_foreign() && !reading.notes.contains(&unsupported) {
+            reading.notes.push(unsupported);
+        }
         let not_evaluated =
             reading.notes.iter().map(|&reason| NotEvaluated { turn: Some(index), reason }).collect();
         Ok(TurnAssessment {

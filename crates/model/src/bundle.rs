@@ -10,14 +10,13 @@
 //! from a bundle whose hashes do not match.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::Path;
 
 use mindrail_core::calibration::Calibration;
+use mindrail_core::digest::sha256;
 use mindrail_core::taxonomy::{CrisisLabel, Stage};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::architecture::{Architecture, TensorSpec};
 use crate::encoder::{Precision, TensorSource};
@@ -531,12 +530,4 @@ fn to_json(value: &impl Serialize, file: &'static str) -> Result<Vec<u8>, Bundle
 #[expect(clippy::needless_pass_by_value, reason = "errors are passed as they come from map_err")]
 fn damaged(file: &'static str, reason: impl ToString) -> BundleError {
     BundleError::Damaged { file, reason: reason.to_string() }
-}
-
-/// SHA-256 in hexadecimal.
-pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
 }

@@ -19,9 +19,9 @@ use crate::train::examples::{Example, LabelledReply};
 ///
 /// # Errors
 /// [`StateError`], which a fresh state never gives.
-pub fn evaluate<A: Assessor>(
+pub fn evaluate<'e, A: Assessor>(
     assessor: &A,
-    examples: &[Example],
+    examples: impl IntoIterator<Item = &'e Example>,
     view: View,
 ) -> Result<Vec<Outcome>, StateError> {
     let policy = Policy::default();

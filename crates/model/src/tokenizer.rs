@@ -12,13 +12,17 @@ pub const SEGMENT_TOKENS: usize = 128;
 /// assessment says so. Sixteen segments hold about 1,500 English words.
 pub const MAX_SEGMENTS: usize = 16;
 
+/// The most characters of one word. `WordPiece` answers a longer one with a single
+/// unknown token, so it counts as left out.
+const WORD_CHARACTERS: usize = 100;
+
 /// A turn as token numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Segments {
     /// Each at most [`SEGMENT_TOKENS`] long, with opening and closing mark.
     /// Empty when the text holds nothing to read.
     pub segments: Vec<Vec<u32>>,
-    /// Whether the end of the turn was left out.
+    /// Whether anything of the turn was left out.
     pub extent: Extent,
 }
 
@@ -27,7 +31,7 @@ pub struct Segments {
 pub enum Extent {
     /// All of it.
     Whole,
-    /// Its end was left out.
+    /// Its end, or a word of endless length, was left out.
     Cut,
 }
 
@@ -90,7 +94,10 @@ impl Tokenizer {
                 segment
             })
             .collect();
-        let extent = if segments.len() > MAX_SEGMENTS { Extent::Cut } else { Extent::Whole };
+        let is_endless = |word: &str| word.chars().nth(WORD_CHARACTERS).is_some();
+        let has_endless_word = text.split(|c: char| !c.is_alphanumeric()).any(is_endless);
+        let cut = segments.len() > MAX_SEGMENTS || has_endless_word;
+        let extent = if cut { Extent::Cut } else { Extent::Whole };
         segments.truncate(MAX_SEGMENTS);
         Segments { segments, extent }
     }

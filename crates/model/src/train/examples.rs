@@ -48,6 +48,13 @@ pub struct Source {
     pub turns_per_row: Option<usize>,
 }
 
+impl Source {
+    /// Whether the file's name begins so.
+    pub(super) fn is_named(&self, beginning: &str) -> bool {
+        self.path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(beginning))
+    }
+}
+
 /// A conversation with its labels.
 #[derive(Debug, Clone)]
 pub struct Example {

@@ -14,6 +14,7 @@ use mindrail_core::calibration::{
     Calibration, Estimate, Platt, RiskThreshold, RiskThresholds, SignalFloor, fit_logistic,
     threshold_for_max_f1, threshold_for_recall,
 };
+use mindrail_core::digest::sha256;
 use mindrail_core::language::Language;
 use mindrail_core::metrics::{MicroF1, OnsetSets, auroc, confusion_at, count_onsets, wilson_interval};
 use mindrail_core::policy::Policy;
@@ -26,7 +27,6 @@ use super::held_out::{ReplyLogits, Scored, UserLogits};
 use super::objective::pool;
 use crate::architecture::outputs;
 use crate::assessor::reply_scores;
-use crate::bundle::sha256;
 use crate::bundle::{Blend, BundleCalibration, Mix};
 use crate::figures::Outcome;
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use mindrail_core::digest::sha256;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -11,7 +12,7 @@ use super::TrainError;
 use super::config::TrainConfig;
 use super::examples::Source;
 use super::stage::StageRecord;
-use crate::bundle::{BundleCalibration, sha256};
+use crate::bundle::BundleCalibration;
 use crate::figures::{FIGURES, Figures};
 
 /// Everything that a run says of itself; part of the bundle's manifest.

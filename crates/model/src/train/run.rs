@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use mindrail_core::digest::sha256;
 use mindrail_core::metrics;
 use mindrail_core::policy::Policy;
 use mindrail_core::taxonomy::{CrisisLabel, Taxonomy};
@@ -25,7 +26,7 @@ use super::wide_fit::{self, JOINT_SHARE, WidePart};
 use super::{Progress, TrainError};
 use crate::architecture::{Architecture, outputs};
 use crate::assessor::EmbeddedAssessor;
-use crate::bundle::{self, Bundle, BundleCalibration, Manifest, NewBundle, sha256};
+use crate::bundle::{self, Bundle, BundleCalibration, Manifest, NewBundle};
 use crate::evaluate::evaluate;
 use crate::figures::{Outcome, measure_by_language};
 use crate::parameters::Parameters;
@@ -103,8 +104,8 @@ pub fn run(config: &TrainConfig, progress: &mut dyn Progress) -> Result<(), Trai
     let folder = config.output.join("bundle");
     new_bundle("").write(&folder)?;
     let served = Bundle::from_folder(&folder)?;
-    let mut exact = Bundle::from_folder(&folder)?;
-    exact.wide = wide.clone();
+    let mut exact = served.clone();
+    exact.wide.clone_from(&wide);
     let assessors = [EmbeddedAssessor::new(&served)?, EmbeddedAssessor::with_tensors(&exact, &parameters)?];
     let measured = run.measured(&held_out, &calibration, &assessors)?;
     let baseline = config.baseline.as_deref().map(read_json::<serde_json::Value>).transpose()?;
@@ -180,22 +181,14 @@ impl Run<'_> {
         [served, exact]: &[EmbeddedAssessor; 2],
     ) -> Result<Vec<MeasuredSet>, TrainError> {
         let mut sets = Vec::new();
-        for (title, about, assessor, view) in [
-            (
-                "dev",
-                "56 conversations of an author that trained nothing, scored as served: 8-bit weights, turn by turn, each user turn before the reply to it, earlier listener turns as context.",
-                served,
-                View::All,
-            ),
-            ("dev_person_only", "The same with all listener turns left out.", served, View::Person),
-            (
-                "dev_32_bit",
-                "The same as `dev` with the weights in 32 bits: the difference is what 8 bits cost.",
-                exact,
-                View::All,
-            ),
-        ] {
-            sets.push((title, about, measure_by_language(&evaluate(assessor, &self.dev, view)?)));
+        for (title, about, file, view, arithmetic) in DEV_SETS {
+            let is_of = |e: &&Example| self.config.dev[e.source].is_named(file);
+            let assessor = match arithmetic {
+                Arithmetic::AsServed => served,
+                Arithmetic::Exact => exact,
+            };
+            let outcomes = evaluate(assessor, self.dev.iter().filter(is_of), view)?;
+            sets.push((title, about, measure_by_language(&outcomes)));
         }
         let scorer = fitting::Scorer {
             blend: calibration.blend,
@@ -204,7 +197,7 @@ impl Run<'_> {
             tracker: Policy::default().tracker,
         };
         for (title, about, file, view) in HELD_OUT_SETS {
-            let of = |s: &&Scored| self.config.train[s.source].path.to_string_lossy().contains(file);
+            let of = |s: &&Scored| self.config.train[s.source].is_named(file);
             let rows = held_out.iter().filter(of);
             let outcomes: Vec<Outcome> =
                 rows.map(|s| scorer.outcome(s, view, &calibration.calibration)).collect();
@@ -278,9 +271,51 @@ fn weights_depend_on(config: &TrainConfig, base: [&[u8]; 2]) -> Result<String, T
     Ok(sha256(parts.concat().as_bytes()))
 }
 
-/// The card's sets of held-out conversations: title, what it is, part of the file
-/// names, index of the view.
-const HELD_OUT_SETS: [(&str, &str, &str, usize); 7] = [
+/// In which arithmetic a set is scored.
+#[derive(Clone, Copy)]
+enum Arithmetic {
+    /// 8-bit weights.
+    AsServed,
+    /// The weights as they were trained, in 32 bits.
+    Exact,
+}
+
+/// The card's sets of dev conversations: title, what it is, the beginning of the
+/// file names, which turns are read, in which arithmetic.
+const DEV_SETS: [(&str, &str, &str, View, Arithmetic); 4] = [
+    (
+        "dev",
+        "56 conversations of an author that trained nothing, scored as served: 8-bit weights, turn by turn, each user turn before the reply to it, earlier listener turns as context.",
+        "dev_",
+        View::All,
+        Arithmetic::AsServed,
+    ),
+    (
+        "dev_person_only",
+        "The same with all listener turns left out.",
+        "dev_",
+        View::Person,
+        Arithmetic::AsServed,
+    ),
+    (
+        "dev_32_bit",
+        "The same as `dev` with the weights in 32 bits: the difference is what 8 bits cost.",
+        "dev_",
+        View::All,
+        Arithmetic::Exact,
+    ),
+    (
+        "dev_short",
+        "120 short conversations, half of them single messages, of another author that trained nothing; scored as `dev`.",
+        "short_dev_",
+        View::All,
+        Arithmetic::AsServed,
+    ),
+];
+
+/// The card's sets of held-out conversations: title, what it is, the beginning of
+/// the file names, index of the view.
+const HELD_OUT_SETS: [(&str, &str, &str, usize); 8] = [
     (
         "corpus_cross_fitted",
         "The corpus's training authors, each scored by a model that has not seen the author.",
@@ -288,6 +323,12 @@ const HELD_OUT_SETS: [(&str, &str, &str, usize); 7] = [
         0,
     ),
     ("corpus_cross_fitted_person_only", "The same with all listener turns left out.", "train_", 1),
+    (
+        "short_cross_fitted",
+        "The short conversations of the training authors, each scored by a model that has not seen the author.",
+        "short_",
+        0,
+    ),
     (
         "khp_scratch_left_out",
         "KHP `generated_scratch`, by a model that has not seen this generator (at most 250 rows).",

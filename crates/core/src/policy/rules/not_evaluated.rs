@@ -146,7 +146,7 @@ const fn plain(reason: NotEvaluatedReason) -> &'static str {
     match reason {
         NotEvaluatedReason::SystemTurn => "A system turn was not scored.",
         NotEvaluatedReason::EmptyTurn => "A turn holds nothing that could be read.",
-        NotEvaluatedReason::Truncated => "A turn was too long; its end was not read.",
+        NotEvaluatedReason::Truncated => "A turn was too long to be read whole.",
         NotEvaluatedReason::UnsupportedLanguage => {
             "A turn is in a language that the model was not trained on."
         }
