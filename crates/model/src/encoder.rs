@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use crate::architecture::{Architecture, layer_tensor};
 use crate::kernel::{
-    AttentionShape, InstructionSet, LinearF32, LinearI8, PackedHead, QuantizedRows, TokenRows, add_scaled,
+    AttentionShape, InstructionSet, LinearF32, LinearI8, Onto, PackedHead, QuantizedRows, Rows, add_scaled,
     attend_head, gelu, layer_norm,
 };
 
@@ -169,7 +169,7 @@ impl Encoder {
         for layer in &self.layers {
             let parts = tokens.chunks(rows * width).zip(projected.chunks_mut(3 * rows * width)).collect();
             crew.each(parts, |(tokens, projected), scratch| {
-                layer.projections.forward(tokens, width, &mut scratch.quantized, projected);
+                layer.projections.forward(tokens, &mut scratch.quantized, projected, Onto::Replaced);
             });
             let parts = tokens.chunks_mut(rows * width).enumerate().collect();
             crew.each(parts, |(index, tokens), scratch| {
@@ -204,12 +204,12 @@ impl Encoder {
     fn widen(&self, layer: &Layer, tokens: &mut [f32], scratch: &mut Scratch) {
         let width = self.width;
         let Scratch { quantized, attended, widened, normalised, .. } = scratch;
-        layer.output.add_to(attended, width, quantized, tokens);
+        layer.output.forward(attended, quantized, tokens, Onto::Added);
         layer.attention_norm.apply(tokens, self.eps, normalised);
         widened.resize(tokens.len() / width * layer.widen.outputs(), 0.0);
-        layer.widen.forward(tokens, width, quantized, widened);
+        layer.widen.forward(tokens, quantized, widened, Onto::Replaced);
         gelu(widened);
-        layer.narrow.add_to(widened, layer.widen.outputs(), quantized, tokens);
+        layer.narrow.forward(widened, quantized, tokens, Onto::Added);
         layer.output_norm.apply(tokens, self.eps, normalised);
     }
 
@@ -222,9 +222,10 @@ impl Encoder {
         for &end in ends {
             let own = rows.start.max(start)..rows.end.min(end);
             if !own.is_empty() {
-                let part = |from: usize, offset: usize, count| TokenRows {
+                let part = |from: usize, offset: usize, count| Rows {
                     values: &projected[from * 3 * width + offset * width..],
                     stride: 3 * width,
+                    width,
                     count,
                 };
                 let count = end - start;
@@ -298,24 +299,10 @@ impl Linear {
         }
     }
 
-    fn forward(&self, inputs: &[f32], width: usize, quantized: &mut QuantizedRows, out: &mut [f32]) {
+    fn forward(&self, inputs: &[f32], bytes: &mut QuantizedRows, out: &mut [f32], onto: Onto) {
         match self {
-            Self::F32(linear) => linear.forward(inputs, out),
-            Self::Int8(linear) => {
-                quantized.fill(inputs, width);
-                linear.forward(quantized, out);
-            }
-        }
-    }
-
-    /// As [`Self::forward`], added to what stands in `out`: a residual connection.
-    fn add_to(&self, inputs: &[f32], width: usize, quantized: &mut QuantizedRows, out: &mut [f32]) {
-        match self {
-            Self::F32(linear) => linear.add_to(inputs, out),
-            Self::Int8(linear) => {
-                quantized.fill(inputs, width);
-                linear.add_to(quantized, out);
-            }
+            Self::F32(linear) => linear.forward(inputs, out, onto),
+            Self::Int8(linear) => linear.forward(inputs, bytes, out, onto),
         }
     }
 }

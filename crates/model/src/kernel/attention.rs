@@ -20,15 +20,6 @@ impl AttentionShape {
     }
 }
 
-/// Token rows of queries, keys or values that begin `stride` apart; a row's
-/// first numbers are those of all heads.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct TokenRows<'a> {
-    pub(crate) values: &'a [f32],
-    pub(crate) stride: usize,
-    pub(crate) count: usize,
-}
-
 /// Keys and values of one head, packed as panels. Columns past the last token
 /// or dimension hold whatever was there: no result is taken from them.
 #[derive(Debug, Default)]
@@ -38,29 +29,25 @@ pub(crate) struct PackedHead {
 }
 
 /// `out = softmax(Q K^T / sqrt(head)) V` for one head. The queries may be some
-/// of the text's tokens; `weights` receives the softmax, queries x tokens;
+/// of the text's tokens; a row of each holds the numbers of all heads. `weights`
+/// receives the softmax, queries x tokens;
 /// `out` has the queries' rows of heads x head numbers.
 pub(crate) fn attend_head(
     shape: AttentionShape,
     head: usize,
-    [queries, keys, values]: [TokenRows<'_>; 3],
+    parts: [Rows<'_, f32>; 3],
     packed: &mut PackedHead,
     (weights, out): (&mut [f32], &mut [f32]),
 ) {
     let from = head * shape.head;
+    let [queries, keys, values] = parts.map(|rows| rows.columns(from, shape.head));
     let tokens = keys.count;
-    packed.pack_keys(keys, from, shape.head);
-    packed.pack_values(values, from, shape.head);
+    packed.pack_keys(keys);
+    packed.pack_values(values);
     let bias = &[0.0; PANEL];
-    let rows = Rows {
-        values: queries.values.get(from..).unwrap_or_default(),
-        stride: queries.stride,
-        width: shape.head,
-        count: queries.count,
-    };
     for (index, weights_of) in packed.keys.chunks_exact(PANEL * shape.head).enumerate() {
         product_f32(
-            rows,
+            queries,
             PanelF32 { weights: weights_of, bias },
             Target::panel(weights, tokens, index, Onto::Replaced),
         );
@@ -79,27 +66,25 @@ pub(crate) fn attend_head(
 
 impl PackedHead {
     /// Panels of 32 tokens, dimension by dimension, divided by `sqrt(head)`.
-    fn pack_keys(&mut self, keys: TokenRows<'_>, from: usize, head: usize) {
+    fn pack_keys(&mut self, keys: Rows<'_, f32>) {
+        let head = keys.width;
         let scale = 1.0 / (head as f32).sqrt();
         self.keys.resize(keys.count.next_multiple_of(PANEL) * head, 0.0);
-        for (token, row) in keys.values.chunks(keys.stride).take(keys.count).enumerate() {
+        for token in 0..keys.count {
             let panel = &mut self.keys[token / PANEL * PANEL * head..][..PANEL * head];
-            for (slot, x) in panel[token % PANEL..].iter_mut().step_by(PANEL).zip(&row[from..from + head]) {
+            for (slot, x) in panel[token % PANEL..].iter_mut().step_by(PANEL).zip(keys.row(token)) {
                 *slot = x * scale;
             }
         }
     }
 
     /// Panels of 32 dimensions, token by token.
-    fn pack_values(&mut self, values: TokenRows<'_>, from: usize, head: usize) {
-        self.values.resize(values.count * head.next_multiple_of(PANEL), 0.0);
-        for (token, row) in values.values.chunks(values.stride).take(values.count).enumerate() {
-            for (index, part) in row[from..from + head].chunks(PANEL).enumerate() {
-                let to = &mut self.values[(index * values.count + token) * PANEL..][..PANEL];
-                match part.as_array::<PANEL>() {
-                    Some(whole) => to.copy_from_slice(whole),
-                    None => to[..part.len()].copy_from_slice(part),
-                }
+    fn pack_values(&mut self, values: Rows<'_, f32>) {
+        self.values.resize(values.count * values.width.next_multiple_of(PANEL), 0.0);
+        for token in 0..values.count {
+            for (index, part) in values.row(token).chunks(PANEL).enumerate() {
+                let to = (index * values.count + token) * PANEL;
+                self.values[to..to + part.len()].copy_from_slice(part);
             }
         }
     }
@@ -114,7 +99,7 @@ pub(crate) fn attend(shape: AttentionShape, parts: [&[f32]; 3], weights: &mut [f
     if count == 0 {
         return;
     }
-    let parts = parts.map(|values| TokenRows { values, stride: width, count });
+    let parts = parts.map(|values| Rows::dense(values, width));
     let mut packed = PackedHead::default();
     for (head, weights) in weights.chunks_exact_mut(count * count).enumerate() {
         attend_head(shape, head, parts, &mut packed, (weights, out));
@@ -141,7 +126,8 @@ pub(crate) fn attend_backward(
         for i in 0..tokens {
             let row = &weights[(head * tokens + i) * tokens..][..tokens];
             let d_out = &out_gradient[i * width + from..][..shape.head];
-            combine_rows(d_out, &values_by_dimension, tokens, &mut d_scores);
+            d_scores.fill(0.0);
+            weighted_rows(d_out, &values_by_dimension, tokens, 0, &mut d_scores);
             softmax_backward(row, scale, &mut d_scores);
             weighted_rows(&d_scores, keys, width, from, &mut d_queries[i * width + from..][..shape.head]);
             scatter_rows(&d_scores, &queries[i * width + from..][..shape.head], d_keys, width, from);
@@ -162,31 +148,6 @@ fn transpose_head(rows: &[f32], width: usize, from: usize, out: &mut [f32], toke
 
 /// Numbers that an inner loop keeps in registers.
 const BLOCK: usize = 32;
-
-multiversion! {
-    /// `row[j] = sum_d vector[d] * by_dimension[d][j]`.
-    fn combine_rows(vector: &[f32], by_dimension: &[f32], tokens: usize, row: &mut [f32]) {
-        for (block, out) in row.chunks_mut(BLOCK).enumerate() {
-            let mut sums = [0.0f32; BLOCK];
-            let from = block * BLOCK;
-            for (d, &x) in vector.iter().enumerate() {
-                let source = &by_dimension[d * tokens + from..][..out.len()];
-                if let Some(source) = source.first_chunk::<BLOCK>() {
-                    for (sum, &y) in sums.iter_mut().zip(source) {
-                        *sum += x * y;
-                    }
-                } else {
-                    for (sum, &y) in sums.iter_mut().zip(source) {
-                        *sum += x * y;
-                    }
-                }
-            }
-            for (o, sum) in out.iter_mut().zip(&sums) {
-                *o = *sum;
-            }
-        }
-    }
-}
 
 multiversion! {
     /// `out += sum_j row[j] * matrix[j][from..]`.

@@ -52,16 +52,7 @@ impl LinearF32 {
     }
 
     /// One output row per input row.
-    pub fn forward(&self, inputs: &[f32], out: &mut [f32]) {
-        self.products(inputs, out, Onto::Replaced);
-    }
-
-    /// As [`Self::forward`], added to what stands in `out`.
-    pub fn add_to(&self, inputs: &[f32], out: &mut [f32]) {
-        self.products(inputs, out, Onto::Added);
-    }
-
-    fn products(&self, inputs: &[f32], out: &mut [f32], onto: Onto) {
+    pub fn forward(&self, inputs: &[f32], out: &mut [f32], onto: Onto) {
         let rows = Rows::dense(inputs, self.inputs);
         let panels = self.packed.chunks_exact(PANEL * self.inputs).zip(self.bias.as_chunks::<PANEL>().0);
         for (index, (panel, bias)) in panels.enumerate() {
@@ -111,27 +102,17 @@ impl LinearI8 {
         self.outputs
     }
 
-    /// One output row per input row.
-    pub fn forward(&self, inputs: &QuantizedRows, out: &mut [f32]) {
-        self.products(inputs, out, Onto::Replaced);
-    }
-
-    /// As [`Self::forward`], added to what stands in `out`.
-    pub fn add_to(&self, inputs: &QuantizedRows, out: &mut [f32]) {
-        self.products(inputs, out, Onto::Added);
-    }
-
-    fn products(&self, inputs: &QuantizedRows, out: &mut [f32], onto: Onto) {
-        let rows = Rows::dense(&inputs.bytes, self.inputs);
+    /// One output row per input row; `bytes` receives the inputs in 8 bits.
+    pub fn forward(&self, inputs: &[f32], bytes: &mut QuantizedRows, out: &mut [f32], onto: Onto) {
+        bytes.fill(inputs, self.inputs);
+        let rows = Rows::dense(&bytes.bytes, self.inputs);
+        let scales = self.scales.as_chunks::<PANEL>().0;
+        let offsets = self.offsets.as_chunks::<PANEL>().0;
+        let bias = self.bias.as_chunks::<PANEL>().0;
         for (index, weights) in self.packed.chunks_exact(PANEL * self.inputs).enumerate() {
-            let range = index * PANEL..(index + 1) * PANEL;
-            let panel = PanelI8 {
-                weights,
-                scales: &self.scales[range.clone()],
-                offsets: &self.offsets[range.clone()],
-                bias: &self.bias[range],
-            };
-            product_i8(rows, &inputs.scales, panel, Target::panel(out, self.outputs, index, onto));
+            let panel =
+                PanelI8 { weights, scales: &scales[index], offsets: &offsets[index], bias: &bias[index] };
+            product_i8(rows, &bytes.scales, panel, Target::panel(out, self.outputs, index, onto));
         }
     }
 }
@@ -217,7 +198,7 @@ mod tests {
             let (weights, bias) = (numbers(inputs * outputs, random), numbers(outputs, random));
             let x = numbers(rows * inputs, random);
             let mut out = vec![0.0; rows * outputs];
-            LinearF32::new(&weights, &bias).forward(&x, &mut out);
+            LinearF32::new(&weights, &bias).forward(&x, &mut out, Onto::Replaced);
             for i in 0..rows {
                 for j in 0..outputs {
                     let expected: f32 = bias[j] + (0..inputs).map(|k| x[i * inputs + k] * weights[j * inputs + k]).sum::<f32>();
@@ -233,9 +214,9 @@ mod tests {
             let bytes: Vec<i8> = (0..inputs * outputs).map(|_| (random.below(255) as i32 - 127) as i8).collect();
             let (scales, bias) = (numbers(outputs, random), numbers(outputs, random));
             let mut x = QuantizedRows::default();
-            x.fill(&numbers(rows * inputs, random), inputs);
+            let given = numbers(rows * inputs, random);
             let mut out = vec![0.0; rows * outputs];
-            LinearI8::new(&bytes, &scales, &bias).forward(&x, &mut out);
+            LinearI8::new(&bytes, &scales, &bias).forward(&given, &mut x, &mut out, Onto::Replaced);
             for i in 0..rows {
                 for j in 0..outputs {
                     let sum: i32 = (0..inputs).map(|k| (i32::from(x.bytes[i * inputs + k]) - 128) * i32::from(bytes[j * inputs + k])).sum();
@@ -252,16 +233,15 @@ mod tests {
             let (weights, bias) = (numbers(inputs * outputs, random), numbers(outputs, random));
             let (x, before) = (numbers(rows * inputs, random), numbers(rows * outputs, random));
             let mut bytes = QuantizedRows::default();
-            bytes.fill(&x, inputs);
             let (rounded, scales) = quantize_weights(&weights, outputs);
             let float = LinearF32::new(&weights, &bias);
             let int8 = LinearI8::new(&rounded, &scales, &bias);
             let mut results = [vec![0.0; rows * outputs], before.clone(), vec![0.0; rows * outputs], before.clone()];
             let [float_alone, float_added, int8_alone, int8_added] = &mut results;
-            float.forward(&x, float_alone);
-            float.add_to(&x, float_added);
-            int8.forward(&bytes, int8_alone);
-            int8.add_to(&bytes, int8_added);
+            float.forward(&x, float_alone, Onto::Replaced);
+            float.forward(&x, float_added, Onto::Added);
+            int8.forward(&x, &mut bytes, int8_alone, Onto::Replaced);
+            int8.forward(&x, &mut bytes, int8_added, Onto::Added);
             for (alone, added) in [(&results[0], &results[1]), (&results[2], &results[3])] {
                 for ((a, b), before) in alone.iter().zip(added).zip(&before) {
                     prop_assert!((a + before - b).abs() < 1e-4, "{a} + {before} against {b}");

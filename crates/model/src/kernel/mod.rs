@@ -21,8 +21,10 @@ mod tile;
 pub use instruction_set::InstructionSet;
 pub use linear::{LinearF32, LinearI8, QuantizedRows, quantize_weights};
 
-pub(crate) use attention::{AttentionShape, PackedHead, TokenRows, attend, attend_backward, attend_head};
+pub(crate) use attention::{AttentionShape, PackedHead, attend, attend_backward, attend_head};
 pub(crate) use elementwise::{
     add_scaled, affine, dot, gelu, gelu_backward, layer_norm, sigmoid, softmax, sum, tanh,
 };
 pub(crate) use matmul::{Matrix, matmul};
+pub use tile::Onto;
+pub(crate) use tile::Rows;

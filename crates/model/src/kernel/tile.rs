@@ -13,12 +13,12 @@ use super::instruction_set::{InstructionSet, multiply_add, multiversion};
 pub(super) const PANEL: usize = 32;
 
 /// Rows of `width` numbers that begin `stride` apart.
-#[derive(Clone, Copy)]
-pub(super) struct Rows<'a, T> {
-    pub(super) values: &'a [T],
-    pub(super) stride: usize,
-    pub(super) width: usize,
-    pub(super) count: usize,
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rows<'a, T> {
+    pub(crate) values: &'a [T],
+    pub(crate) stride: usize,
+    pub(crate) width: usize,
+    pub(crate) count: usize,
 }
 
 impl<'a, T> Rows<'a, T> {
@@ -32,7 +32,7 @@ impl<'a, T> Rows<'a, T> {
         Self { values: self.values.get(from..).unwrap_or_default(), width, ..self }
     }
 
-    fn row(&self, row: usize) -> &'a [T] {
+    pub(super) fn row(&self, row: usize) -> &'a [T] {
         &self.values[row * self.stride..][..self.width]
     }
 
@@ -43,8 +43,8 @@ impl<'a, T> Rows<'a, T> {
 }
 
 /// What happens to what stands in the target.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Onto {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Onto {
     /// The result replaces it.
     Replaced,
     /// The result is added to it.
@@ -98,10 +98,10 @@ pub(super) struct PanelF32<'a> {
 pub(super) struct PanelI8<'a> {
     pub(super) weights: &'a [i8],
     /// One per output.
-    pub(super) scales: &'a [f32],
+    pub(super) scales: &'a [f32; PANEL],
     /// 128 times the sum of each output's weights: inputs are stored plus 128.
-    pub(super) offsets: &'a [i32],
-    pub(super) bias: &'a [f32],
+    pub(super) offsets: &'a [i32; PANEL],
+    pub(super) bias: &'a [f32; PANEL],
 }
 
 /// `target[i][j] (+)= bias[j] + sum_k rows[i][k] * weights[k][j]`.
@@ -166,7 +166,6 @@ multiversion! {
 pub(super) fn product_i8(rows: Rows<'_, u8>, row_scales: &[f32], panel: PanelI8<'_>, mut target: Target<'_>) {
     assert!(rows.fits() && target.fits(rows.count) && panel.weights.len() >= rows.width * PANEL);
     assert!(rows.width.is_multiple_of(4) && row_scales.len() >= rows.count);
-    assert!(panel.scales.len() == PANEL && panel.offsets.len() == PANEL && panel.bias.len() == PANEL);
     #[cfg(target_arch = "x86_64")]
     if InstructionSet::detect() >= InstructionSet::Avx512Vnni {
         // SAFETY: the processor has AVX-512 VNNI; sizes are checked above.

@@ -51,7 +51,7 @@ pub struct TrainConfig {
     /// The wide part.
     pub wide: WideConfig,
     /// Figures of a baseline on the same data, to stand in the model card: the
-    /// output of `scripts/baseline_tfidf.py`.
+    /// output of `scripts/baseline_card.py`.
     #[serde(default)]
     pub baseline: Option<PathBuf>,
     /// Sources that train.

@@ -67,7 +67,7 @@ pub(super) type ByLanguage = BTreeMap<&'static str, Figures>;
 /// A title, what the set is, and its figures.
 pub(super) type MeasuredSet = (&'static str, &'static str, ByLanguage);
 
-/// The card. `baseline` is the output of `scripts/baseline_tfidf.py`: the same
+/// The card. `baseline` is the output of `scripts/baseline_card.py`: the same
 /// set titles, languages and figure names.
 pub(super) fn card(
     config: &TrainConfig,

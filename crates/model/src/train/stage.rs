@@ -141,10 +141,7 @@ impl Stage<'_> {
             if let Some(judge) = judge {
                 let score = judge(network, parameters.values());
                 progress.note(&format!("{}: epoch {}: dev score {score:.4}", self.name, position.epoch));
-                if position.best_score.is_none_or(|best| score > best) {
-                    (position.best_score, position.best_epoch) = (Some(score), position.epoch);
-                    self.save_weights("best.safetensors", parameters)?;
-                }
+                self.keep_the_best(parameters, &mut position, score)?;
             }
             self.checkpoint(parameters, &optimizer, &position, &losses)?;
         }
@@ -158,6 +155,20 @@ impl Stage<'_> {
             dev_score: position.best_score,
             losses,
         })
+    }
+
+    /// Keeps the weights of this epoch if none before had so high a score.
+    fn keep_the_best(
+        &self,
+        parameters: &Parameters,
+        position: &mut Position,
+        score: f64,
+    ) -> Result<(), TrainError> {
+        if position.best_score.is_none_or(|best| score > best) {
+            (position.best_score, position.best_epoch) = (Some(score), position.epoch);
+            self.save_weights("best.safetensors", parameters)?;
+        }
+        Ok(())
     }
 
     /// Whether the dev score has not risen for `patience` epochs. Asked before an

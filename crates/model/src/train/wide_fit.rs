@@ -125,9 +125,8 @@ type Target = Option<(bool, f32)>;
 struct Row {
     /// One feature list per turn (one only, for turns and replies).
     texts: Vec<Vec<u32>>,
-    /// Whether it is part of another row, and so counts for no document frequency.
-    is_beginning: bool,
-    /// Value of the feature that is dropped after the fit.
+    /// Value of the feature that is dropped after the fit; 0 but for conversations
+    /// without labelled turns.
     source_feature: f32,
     targets: Vec<Target>,
 }
@@ -135,37 +134,35 @@ struct Row {
 /// Fits all four tables. `weights` holds each source's weight.
 pub(super) fn fit(examples: &[&Example], weights: &[f32], config: &WideConfig) -> WidePart {
     let conversations = |keep: fn(Role) -> bool| -> Vec<Row> {
-        let whole =
-            examples.iter().map(|e| conversation_row(e, weights[e.source], config.source_feature, keep));
-        whole
-            .chain(
-                examples.iter().flat_map(|e| beginning_rows(e, config.beginnings * weights[e.source], keep)),
-            )
-            .collect()
+        let row = |e: &&Example| conversation_row(e, weights[e.source], config.source_feature, keep);
+        examples.iter().map(row).collect()
     };
-    let conversation = (config.conversation_c, config.conversation_minimum);
+    let beginnings = |keep: fn(Role) -> bool| -> Vec<Row> {
+        let rows = |e: &&Example| beginning_rows(e, config.beginnings * weights[e.source], keep);
+        examples.iter().flat_map(rows).collect()
+    };
+    let conversation_table = |keep| {
+        let fit = Fit {
+            alphabet: Alphabet::Words,
+            outputs: CONVERSATION_OUTPUTS,
+            c: config.conversation_c,
+            minimum_texts: config.conversation_minimum,
+        };
+        fit.table(&conversations(keep), &beginnings(keep))
+    };
+    let text_fit = |outputs, c| Fit {
+        alphabet: Alphabet::WordsAndLetters,
+        outputs,
+        c,
+        minimum_texts: config.text_minimum,
+    };
     let turns: Vec<Row> = examples.iter().flat_map(|e| turn_rows(e, config.turn_positive)).collect();
     let replies: Vec<Row> = examples.iter().flat_map(|e| e.replies.iter().map(reply_row)).collect();
     WidePart {
-        joint: fit_table(&conversations(|_| true), Alphabet::Words, CONVERSATION_OUTPUTS, conversation),
-        person: fit_table(
-            &conversations(|role| role == Role::User),
-            Alphabet::Words,
-            CONVERSATION_OUTPUTS,
-            conversation,
-        ),
-        turn: fit_table(
-            &turns,
-            Alphabet::WordsAndLetters,
-            CrisisLabel::ALL.len(),
-            (config.turn_c, config.text_minimum),
-        ),
-        reply: fit_table(
-            &replies,
-            Alphabet::WordsAndLetters,
-            outputs::REPLY,
-            (config.reply_c, config.text_minimum),
-        ),
+        joint: conversation_table(|_| true),
+        person: conversation_table(|role| role == Role::User),
+        turn: text_fit(CrisisLabel::ALL.len(), config.turn_c).table(&turns, &[]),
+        reply: text_fit(outputs::REPLY, config.reply_c).table(&replies, &[]),
     }
 }
 
@@ -178,7 +175,6 @@ fn conversation_row(example: &Example, weight: f32, source_feature: f32, keep: f
     }
     Row {
         texts: texts(&example.turns, keep),
-        is_beginning: false,
         source_feature: if example.has_labelled_turns() { 0.0 } else { source_feature },
         targets,
     }
@@ -209,12 +205,7 @@ fn beginning_rows(example: &Example, weight: f32, keep: fn(Role) -> bool) -> Vec
         .map(|(turn, risk)| {
             let mut targets = vec![None; CONVERSATION_OUTPUTS];
             targets[outputs::RISK] = Some((risk, weight));
-            Row {
-                texts: texts(&example.turns[..=turn], keep),
-                is_beginning: true,
-                source_feature: 0.0,
-                targets,
-            }
+            Row { texts: texts(&example.turns[..=turn], keep), source_feature: 0.0, targets }
         })
         .collect()
 }
@@ -240,7 +231,6 @@ fn turn_rows(example: &Example, positive: f32) -> Vec<Row> {
             };
             Some(Row {
                 texts: vec![features(&turn.text, Speaker::Person, Alphabet::WordsAndLetters)],
-                is_beginning: false,
                 source_feature: 0.0,
                 targets: CrisisLabel::ALL.iter().map(target).collect(),
             })
@@ -259,7 +249,6 @@ fn reply_row(reply: &LabelledReply) -> Row {
     }
     Row {
         texts: vec![features(&reply.text, Speaker::Listener, Alphabet::WordsAndLetters)],
-        is_beginning: false,
         source_feature: 0.0,
         targets,
     }
@@ -271,39 +260,47 @@ struct Sparse {
     values: Vec<f32>,
 }
 
-fn fit_table(
-    rows: &[Row],
+/// What is fitted, and how.
+struct Fit {
     alphabet: Alphabet,
     outputs: usize,
-    (c, minimum_texts): (f32, usize),
-) -> WideTable {
-    let (hashes, idf) = vocabulary(rows, minimum_texts);
-    let sparse: Vec<Sparse> = rows.iter().map(|row| sparse_row(row, &hashes, &idf)).collect();
-    let columns: Vec<(Vec<f32>, f32)> = (0..outputs)
-        .into_par_iter()
-        .map(|output| {
-            let targets: Vec<Target> = rows.iter().map(|row| row.targets[output]).collect();
-            // One more for the source feature, which is not kept.
-            Regression { rows: &sparse, targets: &targets, c }.fit(hashes.len() + 1)
-        })
-        .collect();
-    let mut weights = vec![0.0; hashes.len() * outputs];
-    for (output, (column, _)) in columns.iter().enumerate() {
-        for (row, w) in column.iter().take(hashes.len()).enumerate() {
-            weights[row * outputs + output] = *w;
+    /// Inverse regularisation.
+    c: f32,
+    /// A feature must occur in at least this many rows.
+    minimum_texts: usize,
+}
+
+impl Fit {
+    /// Fits one regression per output on `rows` and `beginnings`. The beginnings are
+    /// parts of rows, so they count for no document frequency.
+    fn table(&self, rows: &[Row], beginnings: &[Row]) -> WideTable {
+        let (hashes, idf) = vocabulary(rows, self.minimum_texts);
+        let rows: Vec<&Row> = rows.iter().chain(beginnings).collect();
+        let sparse: Vec<Sparse> = rows.iter().map(|row| sparse_row(row, &hashes, &idf)).collect();
+        let columns: Vec<(Vec<f32>, f32)> = (0..self.outputs)
+            .into_par_iter()
+            .map(|output| {
+                let targets: Vec<Target> = rows.iter().map(|row| row.targets[output]).collect();
+                // One more for the source feature, which is not kept.
+                Regression { rows: &sparse, targets: &targets, c: self.c }.fit(hashes.len() + 1)
+            })
+            .collect();
+        let mut weights = vec![0.0; hashes.len() * self.outputs];
+        for (output, (column, _)) in columns.iter().enumerate() {
+            for (row, w) in column.iter().take(hashes.len()).enumerate() {
+                weights[row * self.outputs + output] = *w;
+            }
         }
+        let bias = columns.iter().map(|(_, bias)| *bias).collect();
+        WideTable { alphabet: self.alphabet, hashes, idf, weights, bias }
     }
-    let bias = columns.iter().map(|(_, bias)| *bias).collect();
-    WideTable { alphabet, hashes, idf, weights, bias }
 }
 
 /// The features that occur in enough rows, with their inverse document
 /// frequency `ln((1 + n) / (1 + df)) + 1`.
 fn vocabulary(rows: &[Row], minimum_texts: usize) -> (Vec<u32>, Vec<f32>) {
     let mut frequency: BTreeMap<u32, usize> = BTreeMap::new();
-    let whole = rows.iter().filter(|row| !row.is_beginning);
-    let rows = whole.clone().count() as f32;
-    for row in whole {
+    for row in rows {
         let distinct: BTreeSet<u32> = row.texts.iter().flatten().copied().collect();
         for hash in distinct {
             *frequency.entry(hash).or_default() += 1;
@@ -312,7 +309,7 @@ fn vocabulary(rows: &[Row], minimum_texts: usize) -> (Vec<u32>, Vec<f32>) {
     frequency
         .into_iter()
         .filter(|(_, count)| *count >= minimum_texts)
-        .map(|(hash, count)| (hash, ((1.0 + rows) / (1.0 + count as f32)).ln() + 1.0))
+        .map(|(hash, count)| (hash, ((1.0 + rows.len() as f32) / (1.0 + count as f32)).ln() + 1.0))
         .unzip()
 }
 
@@ -451,7 +448,6 @@ mod tests {
             texts: vec![
                 [foreign.then_some(7), high_risk.then_some(8), Some(9)].into_iter().flatten().collect(),
             ],
-            is_beginning: false,
             source_feature: if foreign { feature } else { 0.0 },
             targets: vec![Some((high_risk, 1.0))],
         };
@@ -459,7 +455,8 @@ mod tests {
             let rows: Vec<Row> = (0..60)
                 .map(|i| row(i % 2 == 0, if i % 2 == 0 { i % 6 != 0 } else { i % 5 == 0 }, feature))
                 .collect();
-            let table = fit_table(&rows, Alphabet::Words, 1, (1.0, 1));
+            let fit = Fit { alphabet: Alphabet::Words, outputs: 1, c: 1.0, minimum_texts: 1 };
+            let table = fit.table(&rows, &[]);
             table.weights[table.hashes.binary_search(&7).expect("a known word")]
         };
         let (without, with) = (weight_of_the_source_s_word(0.0), weight_of_the_source_s_word(3.0));
