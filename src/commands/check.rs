@@ -31,6 +31,7 @@ const DEMO: &[u8] = include_bytes!("../../examples/demo.jsonl");
 /// Exit codes: 0 done, 1 the input cannot be read, 2 wrong usage, 3 the verdict
 /// reached `--fail-on`.
 #[derive(Debug, Args)]
+#[command(override_usage = "mindrail check [OPTIONS] <FILE|->\n       mindrail check [OPTIONS] --demo")]
 pub(crate) struct Check {
     /// The conversation's file, or `-`.
     #[arg(required_unless_present = "demo")]

@@ -137,7 +137,7 @@ enum Tensor {
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
     /// A file cannot be read.
-    #[error("bundle file {file}: {source}")]
+    #[error("bundle file {file}")]
     Io {
         /// The file.
         file: String,

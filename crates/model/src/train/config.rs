@@ -64,7 +64,7 @@ pub struct TrainConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// Not valid TOML, or an unknown or missing key; the message has the line.
-    #[error("{path}: {source}")]
+    #[error("{path}")]
     Toml {
         /// The file.
         path: PathBuf,

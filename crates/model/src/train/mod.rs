@@ -56,7 +56,7 @@ pub enum TrainError {
     #[error("the base tokenizer: {0}")]
     Tokenizer(#[from] crate::tokenizer::TokenizerError),
     /// A file cannot be read or written.
-    #[error("{path}: {source}")]
+    #[error("{path}")]
     Io {
         /// The file.
         path: PathBuf,
