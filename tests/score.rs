@@ -33,6 +33,41 @@ fn every_line_keeps_the_contract_and_the_order_of_the_input() {
     assert_eq!(found[ids.len()]["status"], "error");
 }
 
+/// The verdicts on `tests/data/single_messages.jsonl`, which its author wrote apart
+/// from the corpus: whose ids begin so, and what was done about them.
+fn verdicts_on_single_messages(beginning: &str) -> Vec<(String, String)> {
+    let folder = Folder::new();
+    let input = repository("tests/data/single_messages.jsonl");
+    let input = input.to_str().expect("UTF-8");
+    let ran = folder.run(&["score", "--input", input, "--output", "out.jsonl"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    lines(&folder.read("out.jsonl"))
+        .iter()
+        .map(|line| (text(&line["id"]), text(&line["verdict"]["action"])))
+        .filter(|(id, _)| id.starts_with(beginning))
+        .collect()
+}
+
+#[test]
+fn explicit_messages_that_stand_alone_are_not_allowed() {
+    let verdicts = verdicts_on_single_messages("alarm");
+    let allowed: Vec<_> = verdicts.iter().filter(|(_, action)| action == "allow").collect();
+    assert_eq!(verdicts.len(), 24);
+    // One is known to be missed: letters and a goodbye, without any plain word.
+    assert!(allowed.len() <= 1, "{allowed:?}");
+}
+
+#[test]
+fn everyday_messages_that_stand_alone_are_mostly_left_alone() {
+    let verdicts = verdicts_on_single_messages("calm");
+    let escalated: Vec<_> = verdicts.iter().filter(|(_, action)| action == "escalate").collect();
+    let disturbed = verdicts.iter().filter(|(_, action)| action != "allow").count();
+    assert_eq!(verdicts.len(), 24);
+    // One is known to be escalated: dying of laughter, in French.
+    assert!(escalated.len() <= 1 && disturbed <= 2, "{escalated:?}, {disturbed} disturbed");
+}
+
 #[test]
 fn the_schema_knows_every_reason_for_not_evaluating() {
     let schema = std::fs::read_to_string(repository("schemas/score.schema.json")).expect("the schema");

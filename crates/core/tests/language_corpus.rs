@@ -41,21 +41,32 @@ fn accuracy(conversations: &[Value], turns: usize) -> f64 {
     right.count() as f64 / conversations.len() as f64
 }
 
+fn is_foreign(conversation: &Value) -> bool {
+    let mut counts = LanguageCounts::default();
+    user_turns(conversation).into_iter().for_each(|text| counts.read(text));
+    counts.is_foreign()
+}
+
 #[test]
 fn the_language_of_nearly_every_corpus_conversation_is_recognised() {
-    for (files, rows, after_one, after_all) in [("train_", 480, 0.95, 0.99), ("dev_", 56, 0.9, 0.98)] {
+    for (files, rows, after_one, after_all) in
+        [("train_", 480, 0.95, 0.99), ("dev_", 56, 0.9, 0.98), ("short_", 730, 0.9, 0.95)]
+    {
         let conversations = conversations(files);
         assert_eq!(conversations.len(), rows);
         let first = accuracy(&conversations, 1);
         assert!(first >= after_one, "{files}: {first} after one user turn");
         let all = accuracy(&conversations, usize::MAX);
         assert!(all >= after_all, "{files}: {all} after all user turns");
+        assert!(!conversations.iter().any(is_foreign), "{files}");
     }
 }
 
 #[test]
 fn every_corpus_turn_is_in_a_supported_script() {
-    for conversation in conversations("train_").iter().chain(&conversations("dev_")) {
+    for conversation in
+        conversations("train_").iter().chain(&conversations("dev_")).chain(&conversations("short_"))
+    {
         assert!(user_turns(conversation).into_iter().all(is_supported_script));
     }
 }

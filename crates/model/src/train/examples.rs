@@ -102,6 +102,16 @@ pub struct LabelledReply {
     pub harm: Option<(Vec<Harm>, Severity)>,
 }
 
+impl LabelledReply {
+    /// Harms and severity, where they are known. The corpus labels them on the
+    /// written variants; of a listener's turn that is a Safe Response its guidelines
+    /// say that it does no harm. The deep part learns from the variants alone, since
+    /// those turns would be most of what it sees.
+    pub fn known_harm(&self) -> Option<(Vec<Harm>, Severity)> {
+        self.harm.clone().or_else(|| self.class.is_safe().then_some((Vec::new(), Severity::None)))
+    }
+}
+
 /// A file that cannot be trained on.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {

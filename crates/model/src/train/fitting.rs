@@ -149,15 +149,42 @@ fn mean_auroc(rows: &[&Scored], share: f32, sharpness: f32) -> f64 {
     mean_over_sources(&by_source(rows, sum), auroc)
 }
 
-/// Scores and labels of each source and view; the corpus is one source (`None`).
-type BySource = BTreeMap<(Option<usize>, usize), (Vec<f64>, Vec<bool>)>;
+/// What counts as one where a mean is taken over kinds of conversations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Group {
+    /// The corpus's conversations of at most [`SHORT`] user turns.
+    Short,
+    /// The corpus's others.
+    Long,
+    /// A source with labels of whole conversations only.
+    Source(usize),
+}
+
+/// The most user turns of a short conversation.
+const SHORT: usize = 3;
+
+impl Group {
+    fn of(scored: &Scored) -> Self {
+        match &scored.onsets {
+            None => Self::Source(scored.source),
+            Some(turns) if turns.len() <= SHORT => Self::Short,
+            Some(_) => Self::Long,
+        }
+    }
+
+    fn is_corpus(self) -> bool {
+        !matches!(self, Self::Source(_))
+    }
+}
+
+/// Scores and labels of each group and view.
+type BySource = BTreeMap<(Group, usize), (Vec<f64>, Vec<bool>)>;
 
 fn by_source(rows: &[&Scored], score: impl Fn(&[UserLogits]) -> f64) -> BySource {
     let mut groups = BySource::new();
     for scored in rows {
-        let source = scored.onsets.is_none().then_some(scored.source);
         for (index, view) in scored.views.iter().enumerate() {
-            let (scores, labels) = groups.entry((source, index)).or_default();
+            let (scores, labels) = groups.entry((Group::of(scored), index)).or_default();
             scores.push(score(view));
             labels.push(scored.high_risk);
         }
@@ -170,7 +197,7 @@ fn by_source(rows: &[&Scored], score: impl Fn(&[UserLogits]) -> f64) -> BySource
 /// together: pooled rows would let the largest source decide.
 fn mean_over_sources(groups: &BySource, metric: impl Fn(&[f64], &[bool]) -> Option<f64>) -> f64 {
     let mean = |of_corpus: bool| {
-        let own = groups.iter().filter(|((source, _), _)| source.is_none() == of_corpus);
+        let own = groups.iter().filter(|((group, _), _)| group.is_corpus() == of_corpus);
         let both = own.filter(|(_, (_, labels))| labels.contains(&true) && labels.contains(&false));
         let values: Vec<f64> = both.filter_map(|(_, (scores, labels))| metric(scores, labels)).collect();
         (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
@@ -436,7 +463,7 @@ const NEARLY_BEST: f64 = 0.01;
 /// its share were the corpus's.
 fn best_mean_f1(groups: &BySource) -> Probability {
     let corpus =
-        groups.iter().filter(|((source, _), _)| source.is_none()).flat_map(|(_, (_, labels))| labels);
+        groups.iter().filter(|((group, _), _)| group.is_corpus()).flat_map(|(_, (_, labels))| labels);
     let share = corpus.clone().filter(|l| **l).count() as f64 / corpus.count().max(1) as f64;
     let mean_f1 = |threshold: f64| {
         mean_over_sources(groups, |scores, labels| {
@@ -495,7 +522,7 @@ const STEPS: std::ops::RangeInclusive<i32> = -18..=8;
 const NEVER: f32 = 1.0;
 
 /// One threshold for alerts and one for confirms, each with the best turn-level
-/// micro F1 after tracking given the other.
+/// F1 after tracking given the other.
 fn crisis_thresholds(scorer: &Scorer, rows: &[&Scored]) -> Scores<CrisisLabel> {
     let (_, confirm) = best_threshold(scorer, rows, Decided::Confirm, NEVER);
     let (_, alert) = best_threshold(scorer, rows, Decided::Alert, confirm);
@@ -503,30 +530,40 @@ fn crisis_thresholds(scorer: &Scorer, rows: &[&Scored]) -> Scores<CrisisLabel> {
     by_stage(alert, confirm)
 }
 
-/// The best F1 over thresholds of one stage, with the other stage's fixed. Gold
-/// labels of a stage that never fires are left out.
+/// The best F1 over thresholds of one stage, with the other stage's fixed, and the
+/// middle of the nearly best ones. Gold labels of a stage that never fires are left
+/// out.
 fn best_threshold(scorer: &Scorer, rows: &[&Scored], decided: Decided, other: f32) -> (f64, f32) {
-    let mut best = (-1.0, 0.5);
-    for step in STEPS {
-        let threshold = Probability::from_logit(0.25 * step as f32).get();
-        let (alert, confirm) =
-            if decided == Decided::Alert { (threshold, other) } else { (other, threshold) };
-        let calibration = crisis_only(alert, confirm);
-        let sets =
-            rows.iter().flat_map(|s| s.views.iter().filter_map(|view| scorer.onsets(s, view, &calibration)));
-        let counts: MicroF1 = sets
-            .map(|mut sets| {
-                if other >= NEVER {
-                    sets.gold.retain(|&(_, label)| decided.covers(CrisisLabel::ALL[label]));
-                }
-                count_onsets(&sets, 0)
-            })
-            .sum();
-        if counts.f1() > best.0 {
-            best = (counts.f1(), threshold);
+    let found: Vec<(f64, f32)> = STEPS
+        .map(|step| Probability::from_logit(0.25 * step as f32).get())
+        .map(|threshold| {
+            let (alert, confirm) =
+                if decided == Decided::Alert { (threshold, other) } else { (other, threshold) };
+            let left_out = (other >= NEVER).then_some(decided);
+            (mean_onset_f1(scorer, rows, &crisis_only(alert, confirm), left_out), threshold)
+        })
+        .collect();
+    let best = found.iter().map(|(f1, _)| *f1).fold(0.0, f64::max);
+    let nearly: Vec<f32> =
+        found.iter().filter(|(f1, _)| *f1 >= best - NEARLY_BEST).map(|(_, threshold)| *threshold).collect();
+    (best, nearly.get(nearly.len() / 2).copied().unwrap_or(0.5))
+}
+
+/// Micro F1 of tracked onsets, averaged over short and long conversations; of the
+/// labels of one stage alone, if `only` names it.
+fn mean_onset_f1(scorer: &Scorer, rows: &[&Scored], calibration: &Calibration, only: Option<Decided>) -> f64 {
+    let mut groups: BTreeMap<Group, Vec<MicroF1>> = BTreeMap::new();
+    for scored in rows {
+        for view in &scored.views {
+            let Some(mut sets) = scorer.onsets(scored, view, calibration) else { continue };
+            if let Some(stage) = only {
+                sets.gold.retain(|&(_, label)| stage.covers(CrisisLabel::ALL[label]));
+            }
+            groups.entry(Group::of(scored)).or_default().push(count_onsets(&sets, 0));
         }
     }
-    best
+    let kinds = groups.len().max(1) as f64;
+    groups.into_values().map(|counts| counts.into_iter().sum::<MicroF1>().f1()).sum::<f64>() / kinds
 }
 
 fn by_stage(alert: f32, confirm: f32) -> Scores<CrisisLabel> {
@@ -576,8 +613,8 @@ mod tests {
         other.0.extend(vec![0.5; high_risk]);
         other.1.extend(vec![true; high_risk]);
         BySource::from([
-            ((None, 0), (vec![0.1, 0.2, 0.6, 0.8], vec![false, false, true, true])),
-            ((Some(9), 0), other),
+            ((Group::Long, 0), (vec![0.1, 0.2, 0.6, 0.8], vec![false, false, true, true])),
+            ((Group::Source(9), 0), other),
         ])
     }
 

@@ -57,7 +57,7 @@ pub(super) struct UserLogits {
 pub(super) struct ReplyLogits {
     /// Gold class.
     pub(super) class: ReplyClass,
-    /// Gold harms and severity, where labelled.
+    /// Gold harms and severity, where known.
     pub(super) harm: Option<(Vec<Harm>, Severity)>,
     /// Classes, harms, severities of the deep part.
     pub(super) deep: Vec<f32>,
@@ -100,7 +100,7 @@ fn scored(example: &Example, [all, person]: [SampleLogits; 2], wide: &WidePart) 
         .zip(&all.replies)
         .map(|(reply, deep)| ReplyLogits {
             class: reply.class,
-            harm: reply.harm.clone(),
+            harm: reply.known_harm(),
             deep: deep.clone(),
             wide: wide.reply(&reply.text),
         })

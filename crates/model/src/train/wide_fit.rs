@@ -240,10 +240,10 @@ fn turn_rows(example: &Example, positive: f32) -> Vec<Row> {
 
 fn reply_row(reply: &LabelledReply) -> Row {
     let mut targets: Vec<Target> = ReplyClass::ALL.iter().map(|c| Some((*c == reply.class, 1.0))).collect();
-    match &reply.harm {
+    match reply.known_harm() {
         Some((harms, severity)) => {
             targets.extend(Harm::ALL.iter().map(|h| Some((harms.contains(h), 1.0))));
-            targets.extend(Severity::ALL.iter().map(|s| Some((s == severity, 1.0))));
+            targets.extend(Severity::ALL.iter().map(|s| Some((*s == severity, 1.0))));
         }
         None => targets.extend((0..Harm::ALL.len() + Severity::ALL.len()).map(|_| None)),
     }
