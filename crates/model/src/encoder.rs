@@ -75,6 +75,13 @@ pub struct Encoder {
 /// thread that is held up not to hold up the others.
 const ROWS_AT_ONCE: usize = 192;
 
+/// Rows of each part when `rows` are shared out: as few parts as [`ROWS_AT_ONCE`]
+/// allows, but as many for one thread as for another.
+fn rows_of_a_part(rows: usize, threads: usize) -> usize {
+    let parts = rows.div_ceil(ROWS_AT_ONCE).next_multiple_of(threads.max(1));
+    rows.div_ceil(parts.max(1)).max(1)
+}
+
 /// Memory that one layer after another reuses.
 #[derive(Default)]
 struct Scratch {
@@ -163,7 +170,7 @@ impl Encoder {
             .collect();
         let mut tokens = self.embed(texts);
         let width = self.width;
-        let rows = (tokens.len() / width).div_ceil(threads.max(1)).clamp(1, ROWS_AT_ONCE);
+        let rows = rows_of_a_part(tokens.len() / width, threads);
         let mut projected = vec![0.0; 3 * tokens.len()];
         let crew = Crew::new(threads);
         for layer in &self.layers {
