@@ -311,7 +311,7 @@ pub struct LanguageCounts {
 
 impl LanguageCounts {
     /// Whether what was read is neither English nor French: of at least
-    /// [`FOREIGN_WORDS`] words, hardly any is known. Told of 13 in 5,799 user turns of
+    /// eight words, hardly any is known. Told of 13 in 5,799 user turns of
     /// the corpus, read as the only one, and of none of its whole conversations.
     pub fn is_foreign(&self) -> bool {
         let known = self.english.saturating_add(self.french);

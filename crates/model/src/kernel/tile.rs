@@ -6,7 +6,9 @@
 //! The plain forms define the result, one row at a time; the AVX-512 forms keep
 //! a tile of up to twelve rows in registers and are tested against the plain.
 
-use super::instruction_set::{InstructionSet, multiply_add, multiversion};
+#[cfg(target_arch = "x86_64")]
+use super::instruction_set::InstructionSet;
+use super::instruction_set::{multiply_add, multiversion};
 
 /// Outputs per panel: two 512-bit registers of f32 or i32, and one attention
 /// head of the base model.
