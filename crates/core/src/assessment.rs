@@ -69,7 +69,8 @@ pub enum NotEvaluatedReason {
     NoUserTurn,
     /// The turn holds more than text, such as an image, which was not read.
     NonTextPart,
-    /// Nobody could tell who speaks; the turn was read as the person's.
+    /// Nobody could tell whose words the turn holds. If it is read as the person's,
+    /// it was scored so.
     UnknownSpeaker,
     /// The model could not be run.
     ModelUnavailable,

@@ -1,18 +1,21 @@
 //! The cast of a transcript: which of the names before its lines are speakers,
 //! and on which side they stand.
 //!
-//! Known names ([`KNOWN`]) say it themselves. Another name is a speaker if it
-//! keeps coming back, and its side follows from the others: beside a known
-//! assistant it is the person, beside a known person it is the one who answers.
-//! Where that leaves the side open, the words are read as the person's, since a
-//! user turn is what gets watched, and the turn is reported as of an unknown
-//! speaker.
+//! A person's words must not pass for the assistant's, so the sides are not
+//! treated alike. Only a name of [`KNOWN`] makes an assistant, and only where it is
+//! set as the transcript's other marks are; a known name of the person is one
+//! wherever it stands. Other names are speakers if they keep coming back, or if
+//! nobody else is there to be the person. Where their side stays open they are read
+//! as the person's, since a user turn is what gets watched, and reported.
+
+use std::collections::{HashMap, HashSet};
 
 use super::mark::{Mark, Weight};
 use crate::conversation::Role;
 
-/// The names whose side is known, in lower case.
-const KNOWN: [(&str, Role); 54] = [
+/// The names whose side is known, in lower case. No first name of people is among
+/// them, not even an assistant's (Claude).
+const KNOWN: [(&str, Role); 53] = [
     ("user", Role::User),
     ("person", Role::User),
     ("seeker", Role::User),
@@ -52,7 +55,6 @@ const KNOWN: [(&str, Role); 54] = [
     ("chatbot", Role::Assistant),
     ("chatgpt", Role::Assistant),
     ("gpt", Role::Assistant),
-    ("claude", Role::Assistant),
     ("gemini", Role::Assistant),
     ("copilot", Role::Assistant),
     ("llama", Role::Assistant),
@@ -69,8 +71,8 @@ const KNOWN: [(&str, Role); 54] = [
     ("système", Role::System),
 ];
 
-/// Words before a colon that tell what others said, and are nobody's mark.
-const TOLD: [&str; 10] = ["he", "she", "they", "it", "i", "il", "elle", "ils", "elles", "on"];
+/// Words before a colon that tell what others said, and are hardly anybody's mark.
+const TOLD: [&str; 9] = ["he", "she", "they", "it", "il", "elle", "ils", "elles", "on"];
 
 /// Names of the other side, which need not come back to be speakers.
 const ADDRESSED: [&str; 4] = ["you", "vous", "tu", "toi"];
@@ -89,6 +91,13 @@ pub(super) struct Speaker {
     pub(super) certainty: Certainty,
 }
 
+impl Speaker {
+    /// The same, unknown where there is doubt.
+    pub(super) fn doubted(self, doubt: bool) -> Self {
+        if doubt { Self { certainty: Certainty::Unknown, ..self } } else { self }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Certainty {
     Told,
@@ -99,35 +108,58 @@ pub(super) enum Certainty {
 #[derive(Debug)]
 pub(super) struct Cast {
     weight: Weight,
-    speakers: Vec<(String, Speaker)>,
+    speakers: HashMap<String, Speaker>,
 }
 
 impl Cast {
     /// Casts the marks of a transcript, in order. `opens_with_a_mark` says
-    /// whether any words stand before the first of them.
+    /// whether no word stands before the first of them.
     pub(super) fn new(marks: &[Mark<'_>], opens_with_a_mark: bool) -> Self {
-        let is_known = |mark: &&Mark<'_>| known_role(mark.name).is_some();
-        let lead = marks.iter().find(is_known).or(marks.first()).map_or(Weight::Plain, |mark| mark.weight);
-        let settled = marks.iter().filter(is_known).map(|mark| mark.weight).find(|&w| w != Weight::Unclear);
-        let weight = if lead == Weight::Unclear { settled.unwrap_or(lead) } else { lead };
-        let names = Names::of(marks.iter().filter(|mark| fits(weight, mark.weight)));
-        let mut speakers = names.known();
-        speakers.extend(names.strangers(&speakers, opens_with_a_mark));
+        let weight = weight(marks);
+        let names = Names::of(marks.iter().filter(|mark| is_accepted(weight, mark)));
+        let mut speakers = names.known(opens_with_a_mark);
+        let strangers = names.strangers(&speakers, opens_with_a_mark);
+        speakers.extend(strangers);
         Self { weight, speakers }
     }
 
     /// The speaker that a mark names; `None` where it is no mark of this
     /// transcript, and its line goes on with the turn before.
     pub(super) fn speaker(&self, mark: &Mark<'_>) -> Option<Speaker> {
-        let named = |(name, _): &&(String, Speaker)| *name == mark.name.to_lowercase();
-        let found = self.speakers.iter().find(named).filter(|_| fits(self.weight, mark.weight));
-        found.map(|&(_, speaker)| speaker)
+        let found = self.speakers.get(&mark.name.to_lowercase()).copied();
+        found.filter(|_| is_accepted(self.weight, mark))
     }
 
     /// Bytes of asterisks after the mark that belong to it.
     pub(super) fn closing(&self, mark: &Mark<'_>) -> usize {
         if self.weight == Weight::Bold && mark.weight == Weight::Unclear { 2 } else { 0 }
     }
+}
+
+/// How the marks of a transcript are set: as most known names of it are, best where
+/// both sides have some.
+fn weight(marks: &[Mark<'_>]) -> Weight {
+    let rank = |weight: Weight| {
+        let known = marks.iter().filter(|mark| fits(weight, mark.weight)).filter_map(|m| known_role(m.name));
+        let (user, other): (Vec<Role>, Vec<Role>) = known.partition(|role| *role == Role::User);
+        (!user.is_empty() && !other.is_empty(), user.len() + other.len())
+    };
+    let settled = marks.iter().map(|mark| mark.weight).filter(|weight| *weight != Weight::Unclear);
+    let mut weights: Vec<Weight> = settled.collect();
+    weights.dedup();
+    weights.truncate(WEIGHTS_ASKED);
+    // The first of equals, which `max_by_key` would not give.
+    weights.into_iter().rev().max_by_key(|weight| rank(*weight)).unwrap_or(Weight::Unclear)
+}
+
+/// Runs of marks set alike that are asked for their weight: two changes show all
+/// three weights of any transcript that is not adversarial.
+const WEIGHTS_ASKED: usize = 6;
+
+/// Whether a mark may be one of a transcript: set as its others are, or a known
+/// name of the person.
+fn is_accepted(transcript: Weight, mark: &Mark<'_>) -> bool {
+    fits(transcript, mark.weight) || known_role(mark.name) == Some(Role::User)
 }
 
 /// Whether a mark is set as those of the transcript are.
@@ -139,81 +171,90 @@ fn fits(transcript: Weight, mark: Weight) -> bool {
     }
 }
 
-/// The names before the lines of a transcript, in lower case, in order.
-struct Names(Vec<String>);
+/// The names before the lines of a transcript, in lower case: each once, in order
+/// of appearance, and how often it stands there.
+struct Names {
+    distinct: Vec<String>,
+    counts: HashMap<String, usize>,
+    /// Those that stand behind a time.
+    stamped: HashSet<String>,
+}
 
 impl Names {
     fn of<'a>(marks: impl Iterator<Item = &'a Mark<'a>>) -> Self {
-        Self(marks.map(|mark| mark.name.to_lowercase()).collect())
-    }
-
-    fn count(&self, name: &str) -> usize {
-        self.0.iter().filter(|other| *other == name).count()
-    }
-
-    fn distinct(&self) -> Vec<&String> {
-        let mut seen = Vec::new();
-        for name in &self.0 {
-            if !seen.contains(&name) {
-                seen.push(name);
+        let mut names = Self { distinct: Vec::new(), counts: HashMap::new(), stamped: HashSet::new() };
+        for mark in marks {
+            let name = mark.name.to_lowercase();
+            if mark.stamped {
+                names.stamped.insert(name.clone());
+            }
+            let count = names.counts.entry(name.clone()).or_default();
+            *count += 1;
+            if *count == 1 {
+                names.distinct.push(name);
             }
         }
-        seen
+        names
     }
 
-    /// Names of [`KNOWN`]: the first of each role, and others that are numbered or
-    /// come back. A single "Support: see below" stays part of its turn.
-    fn known(&self) -> Vec<(String, Speaker)> {
-        let mut speakers: Vec<(String, Speaker)> = Vec::new();
-        for name in self.distinct() {
+    /// Whether a name is no chance: it comes back, or stands behind a time.
+    fn returns(&self, name: &str) -> bool {
+        self.stamped.contains(name) || self.counts.get(name).is_some_and(|&count| count > 1)
+    }
+
+    /// Names of [`KNOWN`]: all of the person's; of the other roles the first, and
+    /// others that are numbered or come back. A single "Support: see below" stays
+    /// part of its turn. Where nobody signs as the person and the text does not open
+    /// with a mark, an assistant's name may be a word of theirs.
+    fn known(&self, opens_with_a_mark: bool) -> HashMap<String, Speaker> {
+        let has_person = self.distinct.iter().any(|name| known_role(name) == Some(Role::User));
+        let mut speakers: HashMap<String, Speaker> = HashMap::new();
+        for name in &self.distinct {
             let Some(role) = known_role(name) else { continue };
-            let is_first = speakers.iter().all(|(_, speaker)| speaker.role != role);
-            if is_first || name.ends_with(|c: char| c.is_ascii_digit()) || self.count(name) > 1 {
-                speakers.push((name.clone(), Speaker { role, certainty: Certainty::Told }));
+            let is_first = speakers.values().all(|speaker| speaker.role != role);
+            let numbered = name.ends_with(|c: char| c.is_ascii_digit());
+            if role != Role::User && !is_first && !numbered && !self.returns(name) {
+                continue;
             }
+            let told = role != Role::Assistant || has_person || opens_with_a_mark || self.returns(name);
+            let speaker = Speaker { role, certainty: Certainty::Told };
+            speakers.insert(name.clone(), if told { speaker } else { UNKNOWN });
         }
         speakers
     }
 
     /// Other names that are speakers beside the known ones.
-    fn strangers(&self, known: &[(String, Speaker)], opens_with_a_mark: bool) -> Vec<(String, Speaker)> {
-        let has = |role| known.iter().any(|(_, speaker)| speaker.role == role);
-        let is_other = |name: &&String| known_role(name).is_none() && !TOLD.contains(&name.as_str());
-        let others = || self.distinct().into_iter().filter(is_other);
-        let asked = known.iter().any(|(name, _)| name == "q");
+    fn strangers(
+        &self,
+        known: &HashMap<String, Speaker>,
+        opens_with_a_mark: bool,
+    ) -> HashMap<String, Speaker> {
+        let has = |role| known.values().any(|speaker| speaker.role == role);
+        let others = || self.distinct.iter().filter(|name| known_role(name).is_none());
+        let asked = known.contains_key("q");
         let is_other_side = |name: &str| ADDRESSED.contains(&name) || (asked && name == "a");
-        let returns = |name: &&String| self.count(name) > 1 || is_other_side(name);
-        let opens = |name: &&String| self.0.first() == Some(*name);
+        let is_speaker =
+            |name: &&String| (self.returns(name) && !TOLD.contains(&name.as_str())) || is_other_side(name);
         let names: Vec<&String> = match (has(Role::User), has(Role::Assistant)) {
             // Somebody must be the person, even with one line only.
-            (false, true) if opens_with_a_mark => {
-                let likely: Vec<_> = others().filter(|name| returns(name) || opens(name)).collect();
-                if likely.is_empty() { others().collect() } else { likely }
-            }
+            (false, true) if opens_with_a_mark => others().collect(),
             (false, false) if !opens_with_a_mark || !self.is_a_dialogue() => Vec::new(),
             (false, false) => others().collect(),
-            _ => others().filter(returns).collect(),
+            _ => others().filter(is_speaker).collect(),
         };
-        let speaker = match (has(Role::User), has(Role::Assistant), names.as_slice()) {
-            (false, true, [_]) => Speaker { role: Role::User, certainty: Certainty::Told },
-            (true, false, [name]) if self.answers(name, known) => {
-                Speaker { role: Role::Assistant, certainty: Certainty::Told }
-            }
-            _ => Speaker { role: Role::User, certainty: Certainty::Unknown },
-        };
+        let alone = !has(Role::User) && has(Role::Assistant) && names.len() == 1;
+        let speaker = if alone { Speaker { role: Role::User, certainty: Certainty::Told } } else { UNKNOWN };
         names.into_iter().map(|name| (name.clone(), speaker)).collect()
     }
 
     /// Whether names that all are unknown read as a dialogue: at least two of
     /// them, and the one who opens comes back. A form ("Age: 17") does not.
     fn is_a_dialogue(&self) -> bool {
-        self.distinct().len() > 1 && self.0.first().is_some_and(|first| self.count(first) > 1)
-    }
-
-    /// Whether the person speaks between any two turns of a name.
-    fn answers(&self, name: &str, known: &[(String, Speaker)]) -> bool {
-        let is_known = |other: &String| known.iter().any(|(known, _)| known == other);
-        let spoken: Vec<&String> = self.0.iter().filter(|other| *other == name || is_known(other)).collect();
-        spoken.windows(2).all(|pair| pair[0] != pair[1] || pair[0] != name)
+        let strangers: Vec<&String> =
+            self.distinct.iter().filter(|name| known_role(name).is_none()).collect();
+        strangers.len() > 1 && self.returns(strangers[0])
     }
 }
+
+/// A speaker whose side stays open: watched as the person.
+const UNKNOWN: Speaker = Speaker { role: Role::User, certainty: Certainty::Unknown };

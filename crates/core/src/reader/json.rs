@@ -131,7 +131,7 @@ fn id(object: &mut Map<String, Value>) -> Result<Option<String>, Fault> {
 fn context_turns(mut object: Map<String, Value>) -> Result<Reading, Fault> {
     let mut reading = Reading::of_transcript(&string(object.remove("context"), "context")?);
     if let Some(response) = object.remove("response") {
-        reading.conversation.turns.extend(answer(&string(Some(response), "response")?));
+        reading.append(answer(&string(Some(response), "response")?));
     }
     Ok(reading)
 }

@@ -143,12 +143,17 @@ pub struct Unread {
 
 impl Reading {
     fn of_transcript(text: &str) -> Self {
-        let Transcript { turns, unknown_speakers } = transcript(text);
-        let unread = |turn| Unread { turn, reason: NotEvaluatedReason::UnknownSpeaker };
-        Self {
-            conversation: Conversation { id: None, turns },
-            unread: unknown_speakers.into_iter().map(unread).collect(),
-        }
+        let mut reading = Self::default();
+        reading.append(transcript(text));
+        reading
+    }
+
+    /// Adds turns behind those that are there.
+    fn append(&mut self, transcript: Transcript) {
+        let before = self.conversation.turns.len();
+        let unread = |turn| Unread { turn: before + turn, reason: NotEvaluatedReason::UnknownSpeaker };
+        self.unread.extend(transcript.unknown_speakers.into_iter().map(unread));
+        self.conversation.turns.extend(transcript.turns);
     }
 }
 

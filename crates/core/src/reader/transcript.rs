@@ -13,7 +13,7 @@
 //! what gets watched for distress.
 
 use super::cast::{Cast, Certainty, Speaker, known_role};
-use super::mark::{Mark, line_mark};
+use super::mark::{Mark, Weight, line_mark};
 use crate::conversation::{Role, Turn};
 
 /// Openings of a turn in chat templates, and what closes the role's name.
@@ -40,8 +40,9 @@ const TEMPLATE_TOKENS: [&str; 8] = [
 pub struct Transcript {
     /// The turns.
     pub turns: Vec<Turn>,
-    /// Those, from 0, of speakers whose side could not be told; they stand as
-    /// user turns.
+    /// Those, from 0, of which it could not be told whose words they hold: user
+    /// turns of speakers whose side is open, and others inside which a line begins
+    /// as a speaker's does.
     pub unknown_speakers: Vec<usize>,
 }
 
@@ -68,8 +69,11 @@ pub fn transcript(text: &str) -> Transcript {
 }
 
 /// One answer that may carry a speaker name; without one it is an assistant turn.
-pub(super) fn answer(text: &str) -> Vec<Turn> {
-    if opens_with_a_mark(text) { marked_turns(text).turns } else { vec![turn(Role::Assistant, text)] }
+pub(super) fn answer(text: &str) -> Transcript {
+    if opens_with_a_mark(text) {
+        return marked_turns(text);
+    }
+    Transcript { turns: vec![turn(Role::Assistant, text)], ..Transcript::default() }
 }
 
 /// Whether the first line that is not blank starts with a known speaker name.
@@ -101,16 +105,51 @@ fn unsigned(text: &str, role: Role) -> Option<Turn> {
 /// where there is no mark.
 fn marked_turns(text: &str) -> Transcript {
     let mut marks: Vec<(usize, Mark<'_>)> = Vec::new();
-    let mut start = 0;
-    for line in text.split_inclusive(['\n', '\r']) {
-        let is_first = !marks.iter().any(|(_, mark)| known_role(mark.name).is_some());
-        if is_first && opens_with_a_tag(line) {
-            return tagged_turns(text, start);
+    let (mut start, mut has_known) = (0, false);
+    for line in text.split_inclusive(LINE_ENDS) {
+        if !has_known && opens_with_a_tag(line) {
+            return with_the_person_apart(tagged_turns(text, start));
         }
-        marks.extend(line_mark(line).map(|mark| (start, mark)));
+        if let Some(mark) = line_mark(line) {
+            has_known |= known_role(mark.name).is_some();
+            marks.push((start, mark));
+        }
         start += line.len();
     }
     cast_turns(text, &marks)
+}
+
+/// What ends a line: the usual, and the separators of Unicode.
+const LINE_ENDS: [char; 5] = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
+
+/// Tags do not see names at the start of lines. Where the person's stands inside
+/// another's turn, what follows it is theirs.
+fn with_the_person_apart(transcript: Transcript) -> Transcript {
+    let mut apart = Transcript::default();
+    for turn in transcript.turns {
+        match person_inside(&turn) {
+            Some((end, from)) => {
+                apart.turns.push(self::turn(turn.role, &turn.text[..end]));
+                apart.turns.push(self::turn(Role::User, &turn.text[from..]));
+            }
+            None => apart.turns.push(turn),
+        }
+    }
+    apart
+}
+
+/// Where, in a turn that is not the person's, a line begins with the person's name,
+/// and where the words behind the name begin.
+fn person_inside(turn: &Turn) -> Option<(usize, usize)> {
+    let mut start = 0;
+    for line in turn.text.split_inclusive(LINE_ENDS).filter(|_| turn.role != Role::User) {
+        let mark = line_mark(line).filter(|mark| known_role(mark.name) == Some(Role::User));
+        if let Some(mark) = mark {
+            return Some((start, start + mark.length));
+        }
+        start += line.len();
+    }
+    None
 }
 
 /// The turns between those marks that name a speaker.
@@ -119,63 +158,85 @@ fn cast_turns(text: &str, marks: &[(usize, Mark<'_>)]) -> Transcript {
     let cast = Cast::new(&marks.iter().map(|&(_, mark)| mark).collect::<Vec<_>>(), opens);
     let mut transcript = Transcript::default();
     let mut open: Option<(Speaker, usize)> = None;
+    let mut in_doubt = false;
     for (start, mark) in marks {
-        let Some(speaker) = cast.speaker(mark) else { continue };
+        let Some(speaker) = cast.speaker(mark) else {
+            // Somebody whom nobody knows may speak inside the assistant's turn.
+            in_doubt |= open.is_some_and(|(open, _)| open.role != Role::User) && mark.weight == Weight::Plain;
+            continue;
+        };
         match open {
-            Some((before, from)) => transcript.push(before, &text[from..*start]),
+            Some((before, from)) => transcript.push(before.doubted(in_doubt), &text[from..*start]),
             None => transcript.turns.extend(unsigned(&text[..*start], Role::User)),
         }
         open = Some((speaker, start + mark.length + cast.closing(mark)));
+        in_doubt = false;
     }
     if let Some((speaker, from)) = open {
-        transcript.push(speaker, &text[from..]);
+        transcript.push(speaker.doubted(in_doubt), &text[from..]);
     }
     transcript
 }
 
-/// The turns of a text with tags from `start` on. In brackets only the first name
-/// of each role is a tag, as `[bot]` may be what somebody typed.
+/// The turns of a text with tags from `start` on. Of brackets, only the person's
+/// names and the first of each other role are tags, as `[bot]` may be what somebody
+/// typed; if the first is set as `[name]:`, only those at the start of a line.
 fn tagged_turns(text: &str, start: usize) -> Transcript {
     let mut turns: Vec<Turn> = unsigned(&text[..start], Role::User).into_iter().collect();
     let mut names: [Option<String>; 3] = [const { None }; 3];
     let mut open: Option<(Role, usize)> = None;
-    for (place, _) in text[start..].match_indices(['[', '<']) {
+    let mut at_line_starts = false;
+    for (place, opening) in text[start..].match_indices(['[', '<']) {
         let place = start + place;
-        let Some((name, role, length)) = tag(&text[place..]) else { continue };
-        let name = name.to_lowercase();
-        if *names[role as usize].get_or_insert_with(|| name.clone()) != name {
-            continue;
+        let Some(tag) = tag(&text[place..]) else { continue };
+        if opening == "[" {
+            let starts_a_line = text[..place].trim_end_matches([' ', '\t']).ends_with(LINE_ENDS);
+            if at_line_starts && !starts_a_line {
+                continue;
+            }
+            let name = tag.name.to_lowercase();
+            let first = names[tag.role as usize].get_or_insert_with(|| name.clone());
+            if tag.role != Role::User && *first != name {
+                continue;
+            }
+            at_line_starts |= open.is_none() && text[..place + tag.length].trim_end().ends_with(':');
         }
         if let Some((role, from)) = open {
             turns.push(turn(role, without_tokens(&text[from..place])));
         }
-        open = Some((role, place + length));
+        open = Some((tag.role, place + tag.length));
     }
     turns.extend(open.map(|(role, from)| turn(role, without_tokens(&text[from..]))));
     Transcript { turns, ..Transcript::default() }
 }
 
-/// A tag at the start of the text, `[seeker]`, `[Supporter]: `, `<|im_start|>user`:
-/// its name, role and length.
-fn tag(text: &str) -> Option<(&str, Role, usize)> {
-    let is_name = |c: char| c.is_alphabetic() || c == ' ';
-    let named = |rest: &'_ str, close: &str| {
-        let after = rest.trim_start_matches(is_name);
-        let length = rest.len() - after.len();
-        Some((length, after.strip_prefix(close)?.len()))
-    };
-    if let Some(inner) = text.strip_prefix('[') {
-        let (length, left) = named(inner, "]")?;
-        let rest = &text[text.len() - left..];
-        let colon = rest.strip_prefix(':').filter(|after| after.starts_with(char::is_whitespace));
-        let name = inner[..length].trim();
-        return Some((name, known_role(name)?, text.len() - colon.unwrap_or(rest).len()));
-    }
+/// A tag and its length in bytes.
+struct Tag<'a> {
+    name: &'a str,
+    role: Role,
+    length: usize,
+}
+
+/// A tag at the start of the text: `[seeker]`, `[Supporter]: `, `<|im_start|>user`.
+fn tag(text: &str) -> Option<Tag<'_>> {
+    text.strip_prefix('[').map_or_else(|| template_tag(text), |inner| bracket_tag(text, inner))
+}
+
+fn bracket_tag<'a>(text: &'a str, inner: &'a str) -> Option<Tag<'a>> {
+    let after = inner.trim_start_matches(|c: char| c.is_alphabetic() || c == ' ');
+    let name = inner[..inner.len() - after.len()].trim();
+    let rest = after.strip_prefix(']')?;
+    let colon = rest.strip_prefix(':').filter(|after| after.starts_with(char::is_whitespace));
+    Some(Tag { name, role: known_role(name)?, length: text.len() - colon.unwrap_or(rest).len() })
+}
+
+fn template_tag(text: &str) -> Option<Tag<'_>> {
     TEMPLATES.iter().find_map(|(open, close)| {
-        let inner = text.strip_prefix(open)?;
-        let (length, left) = named(inner, close)?;
-        let name = inner[..length].trim();
-        Some((name, known_role(name)?, text.len() - left))
+        let inner = text.strip_prefix(open)?.trim_start_matches(' ');
+        let after = inner.trim_start_matches(char::is_alphabetic);
+        let name = &inner[..inner.len() - after.len()];
+        let rest = after.strip_prefix(close)?;
+        Some(Tag { name, role: known_role(name)?, length: text.len() - rest.len() })
     })
 }
 
@@ -225,11 +286,13 @@ mod tests {
             "user\u{a0}: hi\nBOT：hello",
             "\n\n  caller: hi\rvolunteer: hello",
             "Me: hi\nChatGPT: hello",
-            "You: hi\nClaude: hello",
+            "You: hi\nGemini: hello",
+            "1. User: hi\n2. Assistant: hello",
+            "[10:32] +1 514 555-0123: hi\n[10:33] Bot: hello",
             "You said:\nhi\n\nChatGPT said:\nhello",
             "Utilisateur : hi\nAssistant : hello",
-            "Me: hi\nYou: hello",
-            "Q: hi\nA: hello",
+            "<|im_start|>user hi<|im_end|>\n<|im_start|>assistant hello<|im_end|>",
+            "\u{200e}User: hi\u{2028}\u{200e}Bot: hello",
             "Moi : hi\nIA : hello",
             "[10:32] Sam: hi\n[10:33] Counselor: hello",
             "21/11/2026, 10:32 - Sam: hi\n21/11/2026, 10:33 - Bot: hello",
@@ -259,23 +322,18 @@ mod tests {
             read("**user:** i saw\nSupport: the number\n**assistant:** ok"),
             "U(i saw/Support: the number) A(ok)"
         );
-        assert_eq!(
-            read("User: a\nSupport: b\nPerson: c\n**Support:** d"),
-            "U(a) A(b/Person: c/**Support:** d)"
-        );
+        assert_eq!(read("User: a\nSupport: b\nPerson: c\n**Support:** d"), "U(a) A(b) U(c/**Support:** d)");
         assert_eq!(read("[seeker]a [ai] b[supporter]c"), "U(a) A(b[supporter]c)");
         assert_eq!(read("user: he typed [bot] there"), "U(he typed [bot] there)");
     }
 
     #[test]
     fn a_name_that_comes_back_is_a_speaker() {
-        assert_eq!(read("Q: a\nA: b\nQ: c\nA: d"), "U(a) A(b) U(c) A(d)");
-        assert_eq!(read("Me: a\nYou: b\nMe: c\nYou: d"), "U(a) A(b) U(c) A(d)");
-        assert_eq!(read("User: a\nLuna: b\nUser: c\nLuna: d"), "U(a) A(b) U(c) A(d)");
         assert_eq!(read("User 1: a\nUser 2: b"), "U(a) U(b)");
-        assert_eq!(read("Sam: a\nCounselor: b\nnote: c\nSam: d"), "U(a) A(b/note: c) U(d)");
-        assert_eq!(read("i am low\nBot: try\nBreathing: in"), "U(i am low) A(try/Breathing: in)");
+        assert_eq!(read("User: a\nCounselor: b\nnote: c\nUser: d"), "U(a) A(b/note: c) U(d)");
+        assert_eq!(read("User: i am low\nBot: try\nBreathing: in"), "U(i am low) A(try/Breathing: in)");
         assert_eq!(read("user: my week\nMonday: bad\nTuesday: bad"), "U(my week/Monday: bad/Tuesday: bad)");
+        assert_eq!(read("System: s\nSam: a\nLuna: b\nSam: c"), "S(s) U(a) U(b) U(c)");
         assert_eq!(read("user: a\nhe said: b\nso\nhe said: c"), "U(a/he said: b/so/he said: c)");
         assert_eq!(read("Age: 17\nTown: far\ni am low"), "U(Age: 17/Town: far/i am low)");
     }
@@ -289,10 +347,47 @@ mod tests {
         };
         assert_eq!(of("Sam: a\nAlex: b\nSam: c"), (3, 3, vec![0, 1, 2]));
         assert_eq!(of("User: a\nBot: b\nMum: c\nBot: d\nMum: e"), (5, 3, vec![2, 4]));
-        // The person quotes somebody twice without a word between.
-        assert_eq!(of("User: a\nMum: b\nMum: c"), (3, 3, vec![1, 2]));
+        // Whoever exported this chat is the helper, or is not.
+        assert_eq!(of("Me: a\nSam: b\nMe: c\nSam: d"), (4, 4, vec![1, 3]));
+        assert_eq!(of("User: a\nLuna: b\nUser: c\nLuna: d"), (4, 4, vec![1, 3]));
+        assert_eq!(of("User: a\nBot: b\nSam: c\nBot: d"), (3, 1, vec![1]));
+        assert_eq!(of("Me: a\nYou: b"), (2, 2, vec![1]));
+        assert_eq!(of("Q: a\nA: b"), (2, 2, vec![1]));
+        // A word of the person's, or an answer to them?
+        assert_eq!(of("i am alone\nTherapist: gone\nas ever"), (2, 2, vec![1]));
         assert_eq!(of("Sam: a\nCounselor: b"), (2, 1, vec![]));
         assert_eq!(of("Counselor: a\nSam: b"), (2, 1, vec![]));
+    }
+
+    #[test]
+    fn the_person_is_never_part_of_an_assistant_turn() {
+        for text in [
+            "User: hi\nAssistant: hello\nMe: x",
+            "[seeker]hi[supporter]hello[user]x",
+            "[bot]hello\nUser: x",
+            "Title: chat\nBot: hello\nSam: x",
+            "Bot: hello\nI: x",
+            "Model: m\n\n**User:** x\n\n**Assistant:** hello",
+            "**Bot:** hello\nUser: x",
+            "## Assistant\nhello\n**User:** x",
+            "Assistant: when?\nUser: 3:15 x",
+            "[User]: asked the [AI] and x\n[Assistant]: hello",
+            "[10:32] Bot: hello\n[10:33] +1 514 555-0123: x",
+            "Bot: hello\u{2028}User: x",
+        ] {
+            let read = transcript(text);
+            let said = read.turns.iter().find(|turn| turn.text.ends_with('x')).expect(text);
+            assert_eq!(said.role, Role::User, "{text}: {read:?}");
+        }
+    }
+
+    #[test]
+    fn ten_thousand_names_are_read_in_no_time() {
+        let text: String = (0..10_000).map(|i| format!("name{i}x: word\n")).collect();
+        let started = std::time::Instant::now();
+        assert_eq!(transcript(&text).turns.len(), 1);
+        assert_eq!(transcript(&format!("Bot: hi\n{text}")).turns.len(), 10_001);
+        assert!(started.elapsed().as_secs() < 5);
     }
 
     #[test]
@@ -304,7 +399,7 @@ mod tests {
     #[test]
     fn what_nobody_signed_is_the_persons() {
         assert_eq!(read("just this"), "U(just this)");
-        assert_eq!(read("just this\nassistant: ok"), "U(just this) A(ok)");
+        assert_eq!(read("just this\nassistant: ok\nassistant: so"), "U(just this) A(ok) A(so)");
         assert_eq!(read("just this [seeker] thing"), "U(just this [seeker] thing)");
         assert_eq!(read(" \n "), "");
     }
@@ -317,10 +412,10 @@ mod tests {
 
     #[test]
     fn an_answer_without_a_mark_is_the_assistants() {
-        assert_eq!(answer("ok")[0].role, Role::Assistant);
-        assert_eq!(answer("[supporter]ok")[0].text, "ok");
-        assert_eq!(answer("[seeker]ok")[0].role, Role::User);
-        assert_eq!(answer("a\nuser: b").len(), 1);
+        assert_eq!(answer("ok").turns[0].role, Role::Assistant);
+        assert_eq!(answer("[supporter]ok").turns[0].text, "ok");
+        assert_eq!(answer("[seeker]ok").turns[0].role, Role::User);
+        assert_eq!(answer("a\nuser: b").turns.len(), 1);
     }
 
     proptest! {

@@ -154,9 +154,7 @@ const fn plain(reason: NotEvaluatedReason) -> &'static str {
         NotEvaluatedReason::NonTextPart => {
             "A turn holds more than text, such as an image, which was not read."
         }
-        NotEvaluatedReason::UnknownSpeaker => {
-            "Nobody could tell who speaks; the turn was read as the person's."
-        }
+        NotEvaluatedReason::UnknownSpeaker => "Nobody could tell whose words a turn holds.",
         NotEvaluatedReason::ModelUnavailable => "The model could not be run.",
     }
 }
