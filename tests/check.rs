@@ -61,6 +61,31 @@ fn a_script_that_the_model_cannot_read_is_said_and_supported() {
 }
 
 #[test]
+fn a_stranger_inside_a_reply_is_not_passed_over() {
+    let text = "User: hello\nBot: hi\nSam: i feel awful\nBot: hm\n";
+    let ran = Folder::new().run_with_input(&["check", "-", "--json"], text);
+    let report: serde_json::Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    assert_eq!(report["not_evaluated"][0]["reason"], "unknown_speaker");
+    assert_eq!(report["verdict"]["action"], "support");
+}
+
+#[test]
+fn a_turn_of_nothing_but_signs_is_not_scored() {
+    let ran = Folder::new().run_with_input(&["check", "-", "--json"], "user: ...\n");
+    let report: serde_json::Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    assert_eq!(report["not_evaluated"][0]["reason"], "empty_turn");
+    assert_eq!(report["verdict"]["action"], "support");
+}
+
+#[test]
+fn what_could_steer_a_terminal_is_not_printed() {
+    let text = "{\"id\":\"a\\u001b[31m\\u202e\",\"messages\":[{\"role\":\"user\",\"content\":\"b\\u001b[2J\\u2066c\"}]}";
+    let ran = Folder::new().run_with_input(&["check", "-"], text);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(!ran.stdout.contains(['\u{1b}', '\u{202e}', '\u{2066}']), "{}", ran.stdout);
+}
+
+#[test]
 fn a_bad_file_is_an_error_that_says_what_was_expected() {
     let folder = Folder::new();
     folder.write("chat.json", r#"{"messages":[{"role":"moderator","content":"hello there"}]}"#);

@@ -162,8 +162,11 @@ fn a_batch_goes_on_only_with_lines_of_its_own_rows_model_and_policy() {
     let refused = resume("in.jsonl", &["--policy", "p.toml"]);
     assert!(refused.stderr.contains("another policy"), "{}", refused.stderr);
     assert_eq!(folder.read("out.jsonl"), whole, "what was refused is left alone");
-    folder.write("out.jsonl", "a line of something else\n");
-    assert!(resume("in.jsonl", &[]).stderr.contains("no line of `mindrail score`"));
+    for foreign in ["a line of something else\n", "{\"precious\":", "{\"id\":\"a\",\"status\":\"ok\"}\n"] {
+        folder.write("out.jsonl", foreign);
+        assert!(resume("in.jsonl", &[]).stderr.contains("no line of `mindrail score`"), "{foreign}");
+        assert_eq!(folder.read("out.jsonl"), foreign, "a file that is no output is left alone");
+    }
 }
 
 #[test]
@@ -211,8 +214,11 @@ fn the_input_is_never_taken_as_the_output() {
     let folder = Folder::new();
     let text = "{\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}\n";
     folder.write("rows.jsonl", text);
-    for flag in ["--overwrite", "--resume"] {
-        let ran = folder.run(&["score", "--input", "rows.jsonl", "--output", "rows.jsonl", flag]);
+    std::fs::hard_link(folder.path("rows.jsonl"), folder.path("linked.jsonl")).expect("a link");
+    for (output, flag) in
+        [("rows.jsonl", "--overwrite"), ("rows.jsonl", "--resume"), ("linked.jsonl", "--overwrite")]
+    {
+        let ran = folder.run(&["score", "--input", "rows.jsonl", "--output", output, flag]);
         assert_eq!(ran.code, Some(1), "{flag}");
         assert!(ran.stderr.contains("is the input too"), "{}", ran.stderr);
     }

@@ -1,6 +1,6 @@
 //! `mindrail score`: a batch, in input order, on all cores, resumable.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{BufRead as _, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -8,6 +8,7 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use mindrail_core::assessor::Assessor as _;
+use mindrail_core::conversation::Role;
 use mindrail_core::guard::Guard;
 use mindrail_core::policy::Policy;
 use mindrail_core::reader::{self, ReadError, Row};
@@ -34,8 +35,9 @@ const NAMED_ERRORS: usize = 10;
 /// `schemas/score.schema.json`.
 ///
 /// After an interruption, the same command with `--resume` goes on behind the
-/// last whole line of the output. The lines before it must be of the same rows,
-/// model and policy.
+/// last whole line of the output. The lines before it must have the rows' ids and
+/// roles, and be of the same model and policy; the texts are not compared, since
+/// nothing of them is kept.
 #[derive(Debug, Args)]
 pub(crate) struct Score {
     /// The conversations: JSONL, JSON, CSV, or one transcript; `-` for standard
@@ -75,7 +77,7 @@ impl Score {
         let scorer = Scorer { assessor: &assessor, policy: &policy };
         let total = reader::read(&bytes, &options)?.count();
         let mut rows = reader::read(&bytes, &options)?;
-        let mut bad = if self.goes_on() { self.kept(&mut rows, &scorer)? } else { Bad::default() };
+        let mut bad = if self.goes_on() { self.kept(&mut rows, &scorer)? } else { Kept::default() };
         let done = bad.lines;
         let mut out = self.output()?;
         let progress = bar(total, done);
@@ -138,66 +140,79 @@ impl Score {
         Ok(Box::new(BufWriter::new(open.open(path).with_context(|| self.output_name())?)))
     }
 
-    /// Cuts an earlier output behind its last whole line, takes as many rows off the
-    /// input, and checks that each line is of its row, this model and this policy.
+    /// Takes as many rows off the input as an earlier output has whole lines, checks
+    /// that each line is of its row, this model and this policy, and only then cuts
+    /// off what stands behind the last of them.
     fn kept(
         &self,
         rows: &mut impl Iterator<Item = Result<Row, ReadError>>,
         scorer: &Scorer<'_>,
-    ) -> anyhow::Result<Bad> {
+    ) -> anyhow::Result<Kept> {
         if is_same_file(&self.output, &self.input) {
             bail!("{} is the input too; name another output", self.output.display());
         }
-        cut_to_whole_lines(&self.output).with_context(|| self.output_name())?;
-        let file = File::open(&self.output).with_context(|| self.output_name())?;
+        let file = OpenOptions::new().read(true).write(true).open(&self.output);
+        let file = file.with_context(|| self.output_name())?;
         let policy = scorer.policy.sha256();
-        let mut bad = Bad::default();
-        for line in BufReader::new(file).split(b'\n') {
-            let line = line.with_context(|| self.output_name())?;
-            bad.lines += 1;
-            let foreign = |what: &str| {
-                anyhow!(
-                    "{}:{}: {what}; name another output or say --overwrite",
-                    self.output_name(),
-                    bad.lines
-                )
-            };
-            let kept: KeptLine =
-                serde_json::from_slice(&line).map_err(|_| foreign("no line of `mindrail score`"))?;
-            if !rows.next().is_some_and(|row| kept.is_of(&row)) {
-                return Err(foreign("belongs to another input"));
+        let (mut kept, mut end, mut line) = (Kept::default(), 0, Vec::new());
+        let mut reader = BufReader::new(&file);
+        while reader.read_until(b'\n', &mut line).with_context(|| self.output_name())? > 0 {
+            if line.last() != Some(&b'\n') {
+                break;
             }
-            if kept.model.is_some_and(|model| model.sha256 != scorer.assessor.model().sha256) {
-                return Err(foreign("was scored by another model"));
-            }
-            if kept.policy.is_some_and(|kept| kept.sha256 != policy) {
-                return Err(foreign("was judged by another policy"));
-            }
-            bad.messages.extend(kept.message);
+            kept.lines += 1;
+            let known = KeptLine::parse(&line).and_then(|line| line.must_be_of(rows.next(), scorer, &policy));
+            kept.messages.extend(known.map_err(|what| self.foreign(kept.lines, what))?);
+            end += line.len() as u64;
+            line.clear();
         }
-        Ok(bad)
+        if !line.is_empty() && !line.starts_with(LINE_START) && !LINE_START.starts_with(&line) {
+            return Err(self.foreign(kept.lines + 1, NO_LINE));
+        }
+        file.set_len(end).with_context(|| self.output_name())?;
+        Ok(kept)
+    }
+
+    fn foreign(&self, line: usize, what: &str) -> anyhow::Error {
+        anyhow!("{}:{line}: {what}; name another output or say --overwrite", self.output_name())
     }
 }
 
+/// How every line of output begins.
+const LINE_START: &[u8] = b"{\"id\":";
+/// Said of lines that somebody else wrote.
+const NO_LINE: &str = "no line of `mindrail score`";
+
 /// What is known of the lines written so far.
 #[derive(Default)]
-struct Bad {
-    /// Lines of an earlier run that are kept.
+struct Kept {
+    /// Lines of an earlier run.
     lines: usize,
-    /// Messages of bad rows, those of kept lines included.
+    /// Messages of bad rows.
     messages: Vec<String>,
 }
 
 /// A line of an earlier run, as far as it tells where it comes from.
 #[derive(Deserialize)]
-struct KeptLine {
-    id: Option<String>,
-    #[serde(default)]
-    turns: Vec<IgnoredAny>,
-    model: Option<Hashed>,
-    policy: Option<Hashed>,
-    /// Of a bad row.
-    message: Option<String>,
+#[serde(untagged)]
+enum KeptLine {
+    Scored {
+        id: Option<String>,
+        turns: Vec<KeptTurn>,
+        model: Hashed,
+        policy: Hashed,
+    },
+    /// A bad row; its message only tells it from other objects.
+    Bad {
+        id: Option<String>,
+        #[serde(rename = "message")]
+        _message: IgnoredAny,
+    },
+}
+
+#[derive(Deserialize)]
+struct KeptTurn {
+    role: Role,
 }
 
 #[derive(Deserialize)]
@@ -206,37 +221,52 @@ struct Hashed {
 }
 
 impl KeptLine {
-    /// Whether the line may have been made from a row.
-    fn is_of(&self, row: &Result<Row, ReadError>) -> bool {
-        match row {
-            Ok(row) => {
-                self.message.is_none()
-                    && self.id == row.conversation.id
-                    && self.turns.len() == row.conversation.turns.len()
+    fn parse(line: &[u8]) -> Result<Self, &'static str> {
+        serde_json::from_slice(line).map_err(|_| NO_LINE)
+    }
+
+    /// Checks that the line may have been made from a row; gives the row's message
+    /// if it is bad.
+    fn must_be_of(
+        &self,
+        row: Option<Result<Row, ReadError>>,
+        scorer: &Scorer<'_>,
+        policy_sha256: &str,
+    ) -> Result<Option<String>, &'static str> {
+        match (self, row) {
+            (Self::Scored { id, turns, model, policy }, Some(Ok(row))) => {
+                let roles = row.conversation.turns.iter().map(|turn| turn.role);
+                if *id != row.conversation.id || !turns.iter().map(|turn| turn.role).eq(roles) {
+                    Err("belongs to another input")
+                } else if model.sha256 != scorer.assessor.model().sha256 {
+                    Err("was scored by another model")
+                } else if policy.sha256 != policy_sha256 {
+                    Err("was judged by another policy")
+                } else {
+                    Ok(None)
+                }
             }
-            Err(error) => self.message.is_some() && self.id.as_deref() == error.id.as_deref(),
+            // The message is made anew: what stands in a file is not repeated.
+            (Self::Bad { id, .. }, Some(Err(error))) if id.as_deref() == error.id.as_deref() => {
+                Ok(Some(error.to_string()))
+            }
+            _ => Err("belongs to another input"),
         }
     }
 }
 
+/// Whether two paths lead to one file, by links of either kind too.
 fn is_same_file(a: &Path, b: &Path) -> bool {
-    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
-}
-
-/// Cuts a file behind its last line break.
-fn cut_to_whole_lines(path: &Path) -> std::io::Result<()> {
-    let file = OpenOptions::new().read(true).write(true).open(path)?;
-    let mut reader = BufReader::new(&file);
-    let (mut end, mut line) = (0, Vec::new());
-    loop {
-        line.clear();
-        let length = reader.read_until(b'\n', &mut line)?;
-        if line.last() != Some(&b'\n') {
-            break;
-        }
-        end += length as u64;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let identity = |path: &Path| std::fs::metadata(path).map(|of| (of.dev(), of.ino()));
+        matches!((identity(a), identity(b)), (Ok(a), Ok(b)) if a == b)
     }
-    file.set_len(end)
+    #[cfg(not(unix))]
+    {
+        matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+    }
 }
 
 /// One line of output.

@@ -176,7 +176,7 @@ impl Timeline<'_> {
 
 impl Display for Timeline<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let name = self.report.id.as_deref().unwrap_or("conversation");
+        let name = printable(self.report.id.as_deref().unwrap_or("conversation"));
         writeln!(f, "{name}: {} turns\n", self.report.turns.len())?;
         for turn in &self.report.turns {
             self.turn(f, turn)?;
@@ -214,14 +214,20 @@ fn wire(value: &impl Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
+/// The text without what could steer a terminal: control characters, and marks that
+/// turn the direction of writing.
+fn printable(text: &str) -> String {
+    let steers = |c: &char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().filter(|c| !steers(c)).collect()
+}
+
 /// The beginning of a text on one line, always of one width.
 fn excerpt(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let shown: String = line.chars().filter(|c| !c.is_control()).take(EXCERPT).collect();
+    let line = printable(&text.split_whitespace().collect::<Vec<_>>().join(" "));
     let shown = if line.chars().count() > EXCERPT {
-        format!("{}…", shown.chars().take(EXCERPT - 1).collect::<String>())
+        format!("{}…", line.chars().take(EXCERPT - 1).collect::<String>())
     } else {
-        shown
+        line
     };
     format!("{shown:<EXCERPT$}")
 }

@@ -77,7 +77,12 @@ impl<A: Assessor> Guard<'_, A> {
                 state.conversation = assessment.conversation.clone().or(state.conversation.take());
                 state.not_evaluated.extend(assessment.not_evaluated.iter().cloned());
             }
-            Role::Assistant => reply = Some(self.judge_reply(state, &assessment)),
+            Role::Assistant => {
+                reply = Some(self.judge_reply(state, &assessment));
+                // The turn may hold words of the person.
+                let in_doubt = |entry: &&NotEvaluated| entry.reason == NotEvaluatedReason::UnknownSpeaker;
+                state.not_evaluated.extend(assessment.not_evaluated.iter().filter(in_doubt).cloned());
+            }
             Role::System => {}
         }
         Ok(GuardedTurn { assessment, onsets, reply })

@@ -164,7 +164,7 @@ impl EmbeddedAssessor {
         let mut notes = Vec::new();
         if turn.role == Role::System {
             notes.push(NotEvaluatedReason::SystemTurn);
-        } else if read.segments.is_empty() {
+        } else if !says_something(&plain) {
             notes.push(NotEvaluatedReason::EmptyTurn);
         } else {
             if read.extent == Extent::Cut {
@@ -174,7 +174,8 @@ impl EmbeddedAssessor {
                 notes.push(NotEvaluatedReason::UnsupportedLanguage);
             }
         }
-        let vectors = if turn.role == Role::System { Vec::new() } else { self.vectors(&read.segments) };
+        let is_read = turn.role != Role::System && says_something(&plain);
+        let vectors = if is_read { self.vectors(&read.segments) } else { Vec::new() };
         Reading { plain, vectors, notes }
     }
 
@@ -321,6 +322,12 @@ impl Assessor for EmbeddedAssessor {
     fn model(&self) -> &ModelIdentity {
         &self.identity
     }
+}
+
+/// Whether a text holds a letter, a digit, or a symbol such as an emoji: "..." says
+/// nothing that could be scored.
+fn says_something(text: &str) -> bool {
+    text.chars().any(|c| c.is_alphanumeric() || c >= '\u{2190}')
 }
 
 /// Reply scores from deep and wide logits.

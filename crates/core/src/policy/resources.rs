@@ -1,6 +1,8 @@
 //! What an assistant may offer a person: general words, and the services that the
 //! operator has verified. No number is shipped, since a wrong one does harm.
 
+use std::fmt::{self, Display, Formatter};
+
 use serde::{Deserialize, Serialize};
 
 use crate::language::Language;
@@ -32,20 +34,23 @@ impl Resources {
     pub fn offer(&self, language: Language) -> Offer {
         Offer {
             words: self.general(language).into_iter().map(str::to_owned).collect(),
-            helplines: self.helplines(language).cloned().collect(),
+            helplines: self.helplines(language).into_iter().cloned().collect(),
         }
     }
 
     /// The operator's services that answer in a language; all for a mixed
-    /// conversation.
-    pub fn helplines(&self, language: Language) -> impl Iterator<Item = &Helpline> {
-        self.helplines.iter().filter(move |line| {
+    /// conversation, and where none answers in it: one in another language is better
+    /// than none.
+    pub fn helplines(&self, language: Language) -> Vec<&Helpline> {
+        let answers = |line: &&Helpline| {
             language == Language::Mix || line.language == Language::Mix || line.language == language
-        })
+        };
+        let own: Vec<&Helpline> = self.helplines.iter().filter(answers).collect();
+        if own.is_empty() { self.helplines.iter().collect() } else { own }
     }
 }
 
-/// Words for a person; never blank.
+/// Words for a person to read; never blank.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Words(String);
@@ -55,6 +60,12 @@ impl TryFrom<String> for Words {
 
     fn try_from(found: String) -> Result<Self, &'static str> {
         if found.trim().is_empty() { Err("found a blank text, expected words") } else { Ok(Self(found)) }
+    }
+}
+
+impl Display for Words {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
@@ -80,11 +91,11 @@ pub struct Helpline {
     /// The language it answers in; `mix` for both.
     pub language: Language,
     /// Its name.
-    pub name: String,
+    pub name: Words,
     /// A number or an address.
-    pub contact: String,
+    pub contact: Words,
     /// Where it serves.
-    pub region: String,
+    pub region: Words,
     /// The day on which somebody last checked it.
     pub verified_at: VerifiedDay,
 }
@@ -119,7 +130,7 @@ impl From<VerifiedDay> for String {
     }
 }
 
-/// Whether the text has the form of a day. The month's length is not checked.
+/// Whether the text is a day of the calendar.
 fn is_day(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
     let [year, month, day] = parts.as_slice() else {
@@ -129,7 +140,36 @@ fn is_day(text: &str) -> bool {
         let all_digits = part.len() == digits && part.bytes().all(|b| b.is_ascii_digit());
         all_digits.then(|| part.parse::<u16>().ok()).flatten()
     };
-    number(year, 4).is_some()
-        && number(month, 2).is_some_and(|m| (1..=12).contains(&m))
-        && number(day, 2).is_some_and(|d| (1..=31).contains(&d))
+    let (Some(year), Some(month), Some(day)) = (number(year, 4), number(month, 2), number(day, 2)) else {
+        return false;
+    };
+    let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let days = match month {
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+        4 | 6 | 9 | 11 => 30,
+        2 => 28 + u16::from(is_leap),
+        _ => 0,
+    };
+    (1..=days).contains(&day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_those_of_the_calendar() {
+        for day in ["2026-02-28", "2024-02-29", "2000-02-29", "2026-12-31"] {
+            assert!(is_day(day), "{day}");
+        }
+        for day in ["2026-02-29", "1900-02-29", "2026-04-31", "2026-13-01", "2026-1-1", "today", ""] {
+            assert!(!is_day(day), "{day}");
+        }
+    }
+
+    #[test]
+    fn words_are_never_blank() {
+        assert!(Words::try_from(" \n".to_owned()).is_err());
+        assert!(Words::try_from("call".to_owned()).is_ok());
+    }
 }

@@ -40,6 +40,9 @@ pub(super) fn detect(bytes: &[u8], text_column: Option<&str>) -> Format {
         Format::Csv
     } else if lines.len() > 1 && lines[1..].iter().all(is_json) {
         Format::Jsonl
+    } else if table::is_table_of_other_names(bytes) {
+        // Reading it as a table says which column is missing.
+        Format::Csv
     } else {
         Format::Transcript
     }
@@ -81,6 +84,8 @@ mod tests {
             ("broken\n{\"text\":\"b\"}\n", Format::Jsonl),
             ("id,text\n1,hi\n", Format::Csv),
             ("id;text\n1;hi\n", Format::Csv),
+            ("id,message\n1,hi\n2,\"hello, you\"\n", Format::Csv),
+            ("well,ok\nthat was it, i think, so\n", Format::Transcript),
             ("Text, please help\n", Format::Transcript),
             ("[seeker]a[supporter]b", Format::Transcript),
             ("[10:02] hello", Format::Transcript),

@@ -115,6 +115,24 @@ pub(super) fn is_table(bytes: &[u8]) -> bool {
     text_place(&header, None).is_some() && header.iter().all(is_name)
 }
 
+/// Whether the bytes look like a table whose text column has another name: a header
+/// of several names, and as many cells in each of the next rows.
+pub(super) fn is_table_of_other_names(bytes: &[u8]) -> bool {
+    let is_name = |cell: &[u8]| {
+        !cell.is_empty() && cell.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+    };
+    DELIMITERS.into_iter().any(|delimiter| {
+        let mut records = reader(bytes, delimiter).into_byte_records().take(ROWS_LOOKED_AT);
+        let Some(Ok(header)) = records.next() else { return false };
+        let rows: Vec<_> = records.collect();
+        let fits = |row: &Result<ByteRecord, csv::Error>| row.as_ref().is_ok_and(|r| r.len() == header.len());
+        header.len() > 1 && header.iter().all(is_name) && !rows.is_empty() && rows.iter().all(fits)
+    })
+}
+
+/// Rows, the header's included, that say whether bytes are a table.
+const ROWS_LOOKED_AT: usize = 5;
+
 /// The delimiter with which a text column is found, and the column names; with
 /// commas where none is found.
 fn header(bytes: &[u8], text_column: Option<&str>) -> (u8, Vec<String>) {

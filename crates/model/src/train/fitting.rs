@@ -140,13 +140,13 @@ fn fit_risk(rows: &[&Scored], sharpness: f32) -> Result<Mix, TrainError> {
     Ok(sums.fit("risk")?.spread(best.1))
 }
 
-/// AUROC of risk at one share of the deep part; see [`mean_over_sources`].
+/// AUROC of risk at one share of the deep part; see [`mean_over_groups`].
 fn mean_auroc(rows: &[&Scored], share: f32, sharpness: f32) -> f64 {
     let sum = |view: &[UserLogits]| {
         let (deep, wide) = pooled_pair(view, outputs::RISK, sharpness);
         f64::from(share * deep + (1.0 - share) * wide)
     };
-    mean_over_sources(&by_source(rows, sum), auroc)
+    mean_over_groups(&by_group(rows, sum), auroc)
 }
 
 /// What counts as one where a mean is taken over kinds of conversations.
@@ -178,10 +178,10 @@ impl Group {
 }
 
 /// Scores and labels of each group and view.
-type BySource = BTreeMap<(Group, usize), (Vec<f64>, Vec<bool>)>;
+type ByGroup = BTreeMap<(Group, usize), (Vec<f64>, Vec<bool>)>;
 
-fn by_source(rows: &[&Scored], score: impl Fn(&[UserLogits]) -> f64) -> BySource {
-    let mut groups = BySource::new();
+fn by_group(rows: &[&Scored], score: impl Fn(&[UserLogits]) -> f64) -> ByGroup {
+    let mut groups = ByGroup::new();
     for scored in rows {
         for (index, view) in scored.views.iter().enumerate() {
             let (scores, labels) = groups.entry((Group::of(scored), index)).or_default();
@@ -192,10 +192,10 @@ fn by_source(rows: &[&Scored], score: impl Fn(&[UserLogits]) -> f64) -> BySource
     groups
 }
 
-/// A metric averaged over views and over the sources that have both classes.
+/// A metric averaged over views and over the groups that have both classes.
 /// The corpus, which is what the model is for, counts as much as all others
 /// together: pooled rows would let the largest source decide.
-fn mean_over_sources(groups: &BySource, metric: impl Fn(&[f64], &[bool]) -> Option<f64>) -> f64 {
+fn mean_over_groups(groups: &ByGroup, metric: impl Fn(&[f64], &[bool]) -> Option<f64>) -> f64 {
     let mean = |of_corpus: bool| {
         let own = groups.iter().filter(|((group, _), _)| group.is_corpus() == of_corpus);
         let both = own.filter(|(_, (_, labels))| labels.contains(&true) && labels.contains(&false));
@@ -429,7 +429,7 @@ fn risk_thresholds(
     let both_views = corpus.iter().flat_map(|s| s.views.iter().map(|view| (scorer.risk(view), s.high_risk)));
     let (risks, labels): (Vec<Probability>, Vec<bool>) = both_views.unzip();
     let support = threshold_for_recall(&risks, &labels, SUPPORT_RECALL).map_err(|e| error(&e))?.value;
-    let high = best_mean_f1(&by_source(rows, |view| f64::from(scorer.risk(view).get())));
+    let high = best_mean_f1(&by_group(rows, |view| f64::from(scorer.risk(view).get())));
     let support = if support > high { high } else { support };
     let mut thresholds = BTreeMap::new();
     for language in Language::ALL {
@@ -461,12 +461,12 @@ const NEARLY_BEST: f64 = 0.01;
 /// the nearly best ones, since which of them is highest is largely chance. F1 grows with the share of
 /// high risk, and with it the best threshold falls; every source counts as if
 /// its share were the corpus's.
-fn best_mean_f1(groups: &BySource) -> Probability {
+fn best_mean_f1(groups: &ByGroup) -> Probability {
     let corpus =
         groups.iter().filter(|((group, _), _)| group.is_corpus()).flat_map(|(_, (_, labels))| labels);
     let share = corpus.clone().filter(|l| **l).count() as f64 / corpus.count().max(1) as f64;
     let mean_f1 = |threshold: f64| {
-        mean_over_sources(groups, |scores, labels| {
+        mean_over_groups(groups, |scores, labels| {
             let counts = confusion_at(scores, labels, threshold);
             let (recall, false_alarms) = (counts.recall(), counts.false_positive_rate());
             Some(2.0 * recall * share / (recall * share + false_alarms * (1.0 - share) + share))
@@ -476,10 +476,16 @@ fn best_mean_f1(groups: &BySource) -> Probability {
         .map(|step| 0.01 * f64::from(step))
         .map(|threshold| (threshold, mean_f1(threshold)))
         .collect();
+    probability(middle_of_nearly_best(&found).1 as f32)
+}
+
+/// The best F1, and the middle of the thresholds that come within [`NEARLY_BEST`] of
+/// it; one half where there are none.
+fn middle_of_nearly_best(found: &[(f64, f64)]) -> (f64, f64) {
     let best = found.iter().map(|(_, f1)| *f1).fold(0.0, f64::max);
     let nearly: Vec<f64> =
         found.iter().filter(|(_, f1)| *f1 >= best - NEARLY_BEST).map(|(threshold, _)| *threshold).collect();
-    probability(nearly.get(nearly.len() / 2).copied().unwrap_or(0.5) as f32)
+    (best, nearly.get(nearly.len() / 2).copied().unwrap_or(0.5))
 }
 
 /// A threshold with what it achieves on these rows.
@@ -534,19 +540,16 @@ fn crisis_thresholds(scorer: &Scorer, rows: &[&Scored]) -> Scores<CrisisLabel> {
 /// middle of the nearly best ones. Gold labels of a stage that never fires are left
 /// out.
 fn best_threshold(scorer: &Scorer, rows: &[&Scored], decided: Decided, other: f32) -> (f64, f32) {
-    let found: Vec<(f64, f32)> = STEPS
-        .map(|step| Probability::from_logit(0.25 * step as f32).get())
-        .map(|threshold| {
-            let (alert, confirm) =
-                if decided == Decided::Alert { (threshold, other) } else { (other, threshold) };
-            let left_out = (other >= NEVER).then_some(decided);
-            (mean_onset_f1(scorer, rows, &crisis_only(alert, confirm), left_out), threshold)
-        })
-        .collect();
-    let best = found.iter().map(|(f1, _)| *f1).fold(0.0, f64::max);
-    let nearly: Vec<f32> =
-        found.iter().filter(|(f1, _)| *f1 >= best - NEARLY_BEST).map(|(_, threshold)| *threshold).collect();
-    (best, nearly.get(nearly.len() / 2).copied().unwrap_or(0.5))
+    let f1_at = |threshold: f32| {
+        let (alert, confirm) =
+            if decided == Decided::Alert { (threshold, other) } else { (other, threshold) };
+        let left_out = (other >= NEVER).then_some(decided);
+        mean_onset_f1(scorer, rows, &crisis_only(alert, confirm), left_out)
+    };
+    let thresholds = STEPS.map(|step| Probability::from_logit(0.25 * step as f32).get());
+    let found: Vec<(f64, f64)> = thresholds.map(|t| (f64::from(t), f1_at(t))).collect();
+    let (best, threshold) = middle_of_nearly_best(&found);
+    (best, threshold as f32)
 }
 
 /// Micro F1 of tracked onsets, averaged over short and long conversations; of the
@@ -608,11 +611,11 @@ mod tests {
 
     /// Scores that a threshold from 0.31 to 0.5 tells apart, with the second
     /// source's high-risk conversation so many times.
-    fn groups(high_risk: usize) -> BySource {
+    fn groups(high_risk: usize) -> ByGroup {
         let mut other = (vec![0.1, 0.3], vec![false, false]);
         other.0.extend(vec![0.5; high_risk]);
         other.1.extend(vec![true; high_risk]);
-        BySource::from([
+        ByGroup::from([
             ((Group::Long, 0), (vec![0.1, 0.2, 0.6, 0.8], vec![false, false, true, true])),
             ((Group::Source(9), 0), other),
         ])
@@ -630,6 +633,6 @@ mod tests {
 
     #[test]
     fn without_any_row_the_threshold_is_one_half() {
-        assert_eq!(best_mean_f1(&BySource::new()), probability(0.5));
+        assert_eq!(best_mean_f1(&ByGroup::new()), probability(0.5));
     }
 }
