@@ -71,6 +71,9 @@ pub(crate) struct Score {
 
 impl Score {
     pub(crate) fn run(self) -> anyhow::Result<Exit> {
+        if is_same_file(&self.output, &self.input) {
+            bail!("{} is the input too; name another output", self.output.display());
+        }
         let bytes = input::bytes(&self.input)?;
         let options = input::options(&self.input, self.format, self.text_column.clone());
         let (assessor, policy) = (self.judging.assessor()?, self.judging.policy()?);
@@ -129,9 +132,6 @@ impl Score {
             return Ok(Box::new(std::io::stdout().lock()));
         }
         let path = &self.output;
-        if is_same_file(path, &self.input) {
-            bail!("{} is the input too; name another output", path.display());
-        }
         if path.is_file() && !self.overwrite && !self.resume {
             bail!("{} exists; say --resume to go on with it or --overwrite to replace it", path.display());
         }
@@ -148,9 +148,6 @@ impl Score {
         rows: &mut impl Iterator<Item = Result<Row, ReadError>>,
         scorer: &Scorer<'_>,
     ) -> anyhow::Result<Kept> {
-        if is_same_file(&self.output, &self.input) {
-            bail!("{} is the input too; name another output", self.output.display());
-        }
         let file = OpenOptions::new().read(true).write(true).open(&self.output);
         let file = file.with_context(|| self.output_name())?;
         let policy = scorer.policy.sha256();

@@ -161,10 +161,11 @@ impl EmbeddedAssessor {
     fn read(&self, turn: &Turn) -> Reading {
         let plain = plain_text(&turn.text).into_owned();
         let read = self.tokenizer.segments(&plain);
+        let says_something = says_something(&plain);
         let mut notes = Vec::new();
         if turn.role == Role::System {
             notes.push(NotEvaluatedReason::SystemTurn);
-        } else if !says_something(&plain) {
+        } else if !says_something {
             notes.push(NotEvaluatedReason::EmptyTurn);
         } else {
             if read.extent == Extent::Cut {
@@ -174,7 +175,7 @@ impl EmbeddedAssessor {
                 notes.push(NotEvaluatedReason::UnsupportedLanguage);
             }
         }
-        let is_read = turn.role != Role::System && says_something(&plain);
+        let is_read = turn.role != Role::System && says_something;
         let vectors = if is_read { self.vectors(&read.segments) } else { Vec::new() };
         Reading { plain, vectors, notes }
     }

@@ -87,7 +87,7 @@ pub(super) fn known_role(name: &str) -> Option<Role> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Speaker {
     pub(super) role: Role,
-    /// Whether the side could be told; if not, the role is the person's.
+    /// Whether it could be told whose words these are.
     pub(super) certainty: Certainty,
 }
 
@@ -145,16 +145,15 @@ fn weight(marks: &[Mark<'_>]) -> Weight {
         (!user.is_empty() && !other.is_empty(), user.len() + other.len())
     };
     let settled = marks.iter().map(|mark| mark.weight).filter(|weight| *weight != Weight::Unclear);
-    let mut weights: Vec<Weight> = settled.collect();
-    weights.dedup();
-    weights.truncate(WEIGHTS_ASKED);
+    let mut weights: Vec<Weight> = Vec::new();
+    for weight in settled {
+        if !weights.contains(&weight) {
+            weights.push(weight);
+        }
+    }
     // The first of equals, which `max_by_key` would not give.
     weights.into_iter().rev().max_by_key(|weight| rank(*weight)).unwrap_or(Weight::Unclear)
 }
-
-/// Runs of marks set alike that are asked for their weight: two changes show all
-/// three weights of any transcript that is not adversarial.
-const WEIGHTS_ASKED: usize = 6;
 
 /// Whether a mark may be one of a transcript: set as its others are, or a known
 /// name of the person.

@@ -2,11 +2,10 @@
 //!
 //! Names stand at the start of lines (`user: …`, `**user:** …`, `### User`,
 //! `[10:32] Sam: …`), as run-on tags (`[seeker]…[supporter]…`), or as the tokens
-//! of a chat template (`<|im_start|>user …`). The first known name of a
-//! transcript decides which of these it is in; which names are speakers is said
-//! by [`super::cast`]. So a line "Support: see the number below" inside a
-//! `**user:**` transcript stays part of the turn. Lines without a mark belong to
-//! the turn before them.
+//! of a chat template (`<|im_start|>user …`). Which of these a transcript is in,
+//! and which names are speakers, is said by [`super::cast`]. So a line "Support:
+//! see the number below" inside a `**user:**` transcript stays part of the turn.
+//! Lines without a mark belong to the turn before them.
 //!
 //! Text before the first mark becomes a user turn, and so does a text without
 //! any mark: what nobody signed is read as the person's, since a user turn is
