@@ -47,6 +47,34 @@ impl Confusion {
         ratio(self.fp, self.fp + self.tn)
     }
 
+    /// tn / (fp + tn): the share of negatives that are not called; 0 without
+    /// negatives, so that it is 1 - the false-positive rate only where there are some.
+    pub fn specificity(self) -> f64 {
+        ratio(self.tn, self.fp + self.tn)
+    }
+
+    /// (tp + tn) / all rows; 0 without rows.
+    pub fn accuracy(self) -> f64 {
+        ratio(self.tp + self.tn, self.rows())
+    }
+
+    /// All rows.
+    pub fn rows(self) -> usize {
+        self.tp + self.fp + self.fn_ + self.tn
+    }
+
+    /// Matthews' correlation coefficient (Matthews 1975), the phi coefficient of
+    /// the two-by-two table: (tp tn - fp fn) / sqrt((tp + fp)(tp + fn)(tn +
+    /// fp)(tn + fn)), in \[-1, 1\].
+    ///
+    /// `None` when all rows are positive, or none is, or all are called, or none
+    /// is: then nothing can go together (scikit-learn gives 0).
+    pub fn mcc(self) -> Option<f64> {
+        let [tp, fp, fn_, tn] = [self.tp, self.fp, self.fn_, self.tn].map(|count| count as f64);
+        let spread = ((tp + fp) * (tn + fn_)).sqrt() * ((tp + fn_) * (tn + fp)).sqrt();
+        (spread > 0.0).then(|| (tp * tn - fp * fn_) / spread)
+    }
+
     /// Recall minus false-positive rate (Youden 1950), in \[-1, 1\].
     pub fn youden_j(self) -> f64 {
         self.recall() - self.false_positive_rate()
@@ -69,11 +97,67 @@ impl FromIterator<(bool, bool)> for Confusion {
     }
 }
 
+impl AddAssign for Confusion {
+    fn add_assign(&mut self, other: Self) {
+        self.tp += other.tp;
+        self.fp += other.fp;
+        self.fn_ += other.fn_;
+        self.tn += other.tn;
+    }
+}
+
 /// The counts when every row with score >= `threshold` is called. A NaN score
 /// is never called. Where the lengths differ, the surplus is left out.
 pub fn confusion_at(scores: &[f64], labels: &[bool], threshold: f64) -> Confusion {
     let rows = scores.iter().zip(labels);
     rows.map(|(&score, &label)| (label, score >= threshold)).collect()
+}
+
+/// The share of calls that would be right where a share `prevalence` of all rows
+/// is positive: Bayes' rule, recall x prevalence / (recall x prevalence + FPR x
+/// (1 - prevalence)). What a precision measured on balanced data turns into in use.
+///
+/// `None` when one of the three is not in \[0, 1\], or when nothing would be called.
+pub fn ppv_at_prevalence(recall: f64, false_positive_rate: f64, prevalence: f64) -> Option<f64> {
+    let shares = [recall, false_positive_rate, prevalence];
+    if shares.iter().any(|share| !(0.0..=1.0).contains(share)) {
+        return None;
+    }
+    let right = recall * prevalence;
+    let called = right + false_positive_rate * (1.0 - prevalence);
+    (called > 0.0).then(|| right / called)
+}
+
+/// How often two labels stand on the same rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JointCounts {
+    /// Rows with both labels.
+    pub both: usize,
+    /// Rows with the first label only.
+    pub first_only: usize,
+    /// Rows with the second label only.
+    pub second_only: usize,
+    /// Rows with neither.
+    pub neither: usize,
+}
+
+impl JointCounts {
+    /// The phi coefficient (Yule 1912), Pearson's correlation of two yes-or-no
+    /// variables, in \[-1, 1\]; the same formula as [`Confusion::mcc`].
+    ///
+    /// `None` when a label stands on all rows or on none.
+    pub fn phi(self) -> Option<f64> {
+        Confusion { tp: self.both, fp: self.second_only, fn_: self.first_only, tn: self.neither }.mcc()
+    }
+}
+
+impl FromIterator<(bool, bool)> for JointCounts {
+    /// Counts pairs of (has the first label, has the second).
+    fn from_iter<I: IntoIterator<Item = (bool, bool)>>(rows: I) -> Self {
+        let table: Confusion = rows.into_iter().collect();
+        Self { both: table.tp, first_only: table.fn_, second_only: table.fp, neither: table.tn }
+    }
 }
 
 /// Counts over all labels of a multi-label task together (micro averaging).
@@ -123,6 +207,13 @@ impl MicroF1 {
     }
 }
 
+impl From<MicroF1> for Confusion {
+    /// The same counts, with no true negative.
+    fn from(counts: MicroF1) -> Self {
+        Self { tp: counts.tp, fp: counts.fp, fn_: counts.fn_, tn: 0 }
+    }
+}
+
 impl AddAssign for MicroF1 {
     fn add_assign(&mut self, other: Self) {
         self.tp += other.tp;
@@ -166,6 +257,32 @@ mod tests {
         assert_eq!(ratios, [0.0; 3]);
         assert_eq!(none.false_positive_rate(), 0.0);
         assert_eq!(MicroF1::default().f1(), 0.0);
+    }
+
+    #[test]
+    fn a_table_with_an_empty_margin_has_no_correlation() {
+        assert_eq!(Confusion { tp: 3, fp: 2, ..Confusion::default() }.mcc(), None);
+        assert_eq!(Confusion { tp: 3, fn_: 2, ..Confusion::default() }.mcc(), None);
+        assert_eq!(Confusion { tp: 2, tn: 2, ..Confusion::default() }.mcc(), Some(1.0));
+        assert_eq!(Confusion { fp: 2, fn_: 2, ..Confusion::default() }.mcc(), Some(-1.0));
+    }
+
+    #[test]
+    fn the_published_joint_counts_give_the_published_phi() {
+        // PKU-SafeRLHF v1, all response positions: Economic Crime 19,122,
+        // White-Collar Crime 9,846, both 8,303, of 147,814.
+        let table = JointCounts { both: 8_303, first_only: 10_819, second_only: 1_543, neither: 127_149 };
+        assert!(table.phi().is_some_and(|phi| (phi - 0.568).abs() < 0.000_5));
+    }
+
+    #[test]
+    fn at_five_in_a_thousand_most_calls_of_a_good_detector_are_wrong() {
+        // 0.95 x 0.005 / (0.95 x 0.005 + 0.05 x 0.995) = 0.00475 / 0.0545
+        let ppv = ppv_at_prevalence(0.95, 0.05, 0.005);
+        assert!(ppv.is_some_and(|ppv| (ppv - 0.087_155_963_302_752_3).abs() < 1e-12));
+        assert_eq!(ppv_at_prevalence(0.0, 0.0, 0.5), None);
+        assert_eq!(ppv_at_prevalence(0.5, f64::NAN, 0.5), None);
+        assert_eq!(ppv_at_prevalence(0.5, 0.0, 0.01), Some(1.0));
     }
 
     #[test]

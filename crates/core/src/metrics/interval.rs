@@ -1,6 +1,13 @@
-//! Intervals: Wilson's for shares, the percentile bootstrap for everything
-//! else. Both are 95 % intervals. The bootstrap draws whole units
-//! (conversations), because the turns of one conversation are not independent.
+//! Intervals: Wilson's and the exact one of Clopper and Pearson for shares, the
+//! percentile bootstrap for everything else. All are 95 % intervals. The
+//! bootstrap draws whole units (conversations), because the turns of one
+//! conversation are not independent. Large runs resample counts instead of
+//! rows: see [`Resampling`](super::Resampling).
+
+use std::f64::consts::PI;
+
+use super::bca::percentile_interval;
+use super::random::SplitMix64;
 
 /// The 0.975 quantile of the standard normal distribution.
 const Z: f64 = 1.959_963_984_540_054;
@@ -24,6 +31,74 @@ pub fn wilson_interval(successes: usize, trials: usize) -> Option<(f64, f64)> {
     Some((low, high))
 }
 
+/// The exact interval of Clopper and Pearson (1934) for `successes` of `trials`:
+/// its ends are the shares for which what was seen, or something more extreme,
+/// has a probability of 2.5 %. It covers at least 95 %, mostly more.
+///
+/// `None` when `trials` is 0 or less than `successes`.
+pub fn clopper_pearson_interval(successes: usize, trials: usize) -> Option<(f64, f64)> {
+    if trials == 0 || successes > trials {
+        return None;
+    }
+    let high = 1.0 - exact_lower_end(trials - successes, trials);
+    Some((exact_lower_end(successes, trials), high))
+}
+
+/// The share p, by bisection, for which P(X >= `successes`) = 0.025 where X is
+/// binomial with `trials` and p; 0 where there are no successes.
+fn exact_lower_end(successes: usize, trials: usize) -> f64 {
+    if successes == 0 {
+        return 0.0;
+    }
+    let (mut low, mut high) = (0.0, successes as f64 / trials as f64);
+    while high - low > f64::EPSILON * high {
+        let middle = f64::midpoint(low, high);
+        if middle <= low || middle >= high {
+            break;
+        }
+        if binomial_upper_tail(successes, trials, middle) < 0.025 {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    f64::midpoint(low, high)
+}
+
+/// P(X >= `from`) where X is binomial with `trials` and `share` < `from` /
+/// `trials`: the terms fall from the first one on, so the sum soon ends.
+fn binomial_upper_tail(from: usize, trials: usize, share: f64) -> f64 {
+    let rest = (trials - from) as f64;
+    let log_first = ln_choose(trials, from) + from as f64 * share.ln() + rest * (-share).ln_1p();
+    let mut term = log_first.exp();
+    let mut sum = term;
+    for hits in from..trials {
+        term *= (trials - hits) as f64 / (hits + 1) as f64 * share / (1.0 - share);
+        sum += term;
+        if term <= sum * 1e-17 {
+            break;
+        }
+    }
+    sum
+}
+
+/// Natural logarithm of the binomial coefficient.
+fn ln_choose(n: usize, k: usize) -> f64 {
+    ln_factorial(n) - ln_factorial(k) - ln_factorial(n - k)
+}
+
+/// ln n!: the sum of logarithms where n is small, Stirling's series (Abramowitz
+/// and Stegun 6.1.41) elsewhere, with an error below 10^-16 from 32 on.
+fn ln_factorial(n: usize) -> f64 {
+    if n < 32 {
+        return (2..=n).map(|i| (i as f64).ln()).sum();
+    }
+    let x = n as f64;
+    let series = 1.0 / (12.0 * x) - 1.0 / (360.0 * x.powi(3)) + 1.0 / (1260.0 * x.powi(5))
+        - 1.0 / (1680.0 * x.powi(7));
+    (x + 0.5) * x.ln() - x + 0.5 * (2.0 * PI).ln() + series
+}
+
 /// The percentile bootstrap interval (Efron 1979) of a statistic of `units`
 /// independent units: each of `resamples` times, `units` indices below `units`
 /// are drawn with replacement and handed to `statistic`; the interval is from
@@ -39,49 +114,24 @@ pub fn bootstrap_interval(
     seed: u64,
     statistic: impl Fn(&[usize]) -> Option<f64>,
 ) -> Option<(f64, f64)> {
-    if units == 0 || resamples == 0 {
+    if units == 0 {
         return None;
     }
-    let mut random = SplitMix64(seed);
+    let mut random = SplitMix64::new(seed);
     let mut drawn = vec![0; units];
-    let mut values = Vec::new();
-    for _ in 0..resamples {
+    let draw = |_| {
         drawn.fill_with(|| random.below(units));
-        values.extend(statistic(&drawn).filter(|value| value.is_finite()));
-    }
-    if 2 * values.len() < resamples as usize {
-        return None;
-    }
-    values.sort_by(f64::total_cmp);
-    Some((quantile(&values, 0.025), quantile(&values, 0.975)))
+        statistic(&drawn)
+    };
+    percentile_interval(&(0..resamples).map(draw).collect::<Vec<_>>())
 }
 
 /// The quantile at `level` of ascending, non-empty `values`.
-fn quantile(values: &[f64], level: f64) -> f64 {
+pub(super) fn quantile(values: &[f64], level: f64) -> f64 {
     let place = level * (values.len() - 1) as f64;
     let below = place as usize;
     let above = (below + 1).min(values.len() - 1);
     values[below] + (place - below as f64) * (values[above] - values[below])
-}
-
-/// `SplitMix64` (Steele, Lea and Flood 2014): small, seeded, good enough to
-/// resample with. Core has no random-number dependency.
-struct SplitMix64(u64);
-
-impl SplitMix64 {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// An index below `bound` by multiply-and-shift; its bias, at most
-    /// `bound` / 2^64, is far below anything a bootstrap can see.
-    fn below(&mut self, bound: usize) -> usize {
-        ((u128::from(self.next()) * bound as u128) >> 64) as usize
-    }
 }
 
 #[cfg(test)]
@@ -91,14 +141,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    #[test]
-    fn the_generator_gives_the_published_sequence() {
-        let mut random = SplitMix64(1_234_567);
-        let found = [random.next(), random.next(), random.next()];
-        let published = [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
-        assert_eq!(found, published);
-    }
 
     #[test]
     fn quantiles_lie_between_order_statistics() {
@@ -138,9 +180,40 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn at_the_ends_of_the_exact_interval_the_tails_are_two_and_a_half_percent(
+            n in 1_usize..60, part in 0.0..=1.0_f64
+        ) {
+            let successes = (part * n as f64) as usize;
+            let (low, high) = clopper_pearson_interval(successes, n).unwrap();
+            let share = successes as f64 / n as f64;
+            prop_assert!(0.0 <= low && low <= share && share <= high && high <= 1.0);
+            let above: f64 = naive_binomial(n, low)[successes..].iter().sum();
+            prop_assert!(successes == 0 || (above - 0.025).abs() < 1e-10);
+            let below: f64 = naive_binomial(n, high)[..=successes].iter().sum();
+            prop_assert!(successes == n || (below - 0.025).abs() < 1e-10);
+        }
+    }
+
+    /// The probabilities of 0 to n successes, one trial after the other.
+    fn naive_binomial(n: usize, share: f64) -> Vec<f64> {
+        let mut probabilities = vec![0.0; n + 1];
+        probabilities[0] = 1.0;
+        for _ in 0..n {
+            for hits in (1..=n).rev() {
+                probabilities[hits] = probabilities[hits] * (1.0 - share) + probabilities[hits - 1] * share;
+            }
+            probabilities[0] *= 1.0 - share;
+        }
+        probabilities
+    }
+
     #[test]
     fn no_trials_have_no_interval() {
-        assert_eq!(wilson_interval(0, 0), None);
-        assert_eq!(wilson_interval(2, 1), None);
+        for interval in [wilson_interval, clopper_pearson_interval] {
+            assert_eq!(interval(0, 0), None);
+            assert_eq!(interval(2, 1), None);
+        }
     }
 }

@@ -54,7 +54,7 @@ fn turns_of<L: Copy + Ord>(onsets: &BTreeSet<(usize, L)>, label: L) -> Vec<usize
 /// crossing the pairs over keeps all distances within the tolerance, because
 /// the two later partners lie within it of each other as well; were only one
 /// paired, its partner can be exchanged for the earliest without loss.
-fn matches(gold: &[usize], predicted: &[usize], tolerance: usize) -> usize {
+pub(super) fn matches(gold: &[usize], predicted: &[usize], tolerance: usize) -> usize {
     let (mut g, mut p, mut found) = (0, 0, 0);
     while g < gold.len() && p < predicted.len() {
         if gold[g].abs_diff(predicted[p]) <= tolerance {

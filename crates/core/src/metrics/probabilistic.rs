@@ -5,7 +5,7 @@
 const BINS: usize = 10;
 
 /// Whether there are rows, one label for each, and nothing but probabilities.
-fn are_probabilities(probabilities: &[f64], labels: &[bool]) -> bool {
+pub(super) fn are_probabilities(probabilities: &[f64], labels: &[bool]) -> bool {
     !probabilities.is_empty()
         && probabilities.len() == labels.len()
         && probabilities.iter().all(|p| (0.0..=1.0).contains(p))

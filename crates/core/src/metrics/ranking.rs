@@ -33,9 +33,29 @@ pub(crate) fn descending_groups(scores: &[f64], labels: &[bool]) -> Option<Vec<S
     Some(groups)
 }
 
+/// Positives and negatives that share one score, in a ranking from the highest
+/// score down. Resampling makes these counts anew for each draw; a group that
+/// was not drawn has zeros and changes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TieGroup {
+    /// Rows whose label is true.
+    pub positives: u32,
+    /// Rows whose label is false.
+    pub negatives: u32,
+}
+
+/// The counts of the groups, highest score first; `None` as for
+/// [`descending_groups`].
+fn tie_groups(scores: &[f64], labels: &[bool]) -> Option<Vec<TieGroup>> {
+    let count = |g: &ScoreGroup| TieGroup { positives: g.positives as u32, negatives: g.negatives as u32 };
+    Some(descending_groups(scores, labels)?.iter().map(count).collect())
+}
+
 /// Positives and negatives over all groups.
-fn totals(groups: &[ScoreGroup]) -> (usize, usize) {
-    groups.iter().fold((0, 0), |(p, n), group| (p + group.positives, n + group.negatives))
+fn totals(groups: &[TieGroup]) -> (u64, u64) {
+    groups
+        .iter()
+        .fold((0, 0), |(p, n), group| (p + u64::from(group.positives), n + u64::from(group.negatives)))
 }
 
 /// Area under the ROC curve: the probability that a random positive scores
@@ -46,18 +66,51 @@ fn totals(groups: &[ScoreGroup]) -> (usize, usize) {
 /// `None` when there is no positive or no negative, when the lengths differ, or
 /// when a score is NaN.
 pub fn auroc(scores: &[f64], labels: &[bool]) -> Option<f64> {
-    let groups = descending_groups(scores, labels)?;
-    let (positives, negatives) = totals(&groups);
+    auroc_of_groups(&tie_groups(scores, labels)?)
+}
+
+/// [`auroc`] of a ranking that is already grouped, highest score first.
+pub fn auroc_of_groups(groups: &[TieGroup]) -> Option<f64> {
+    let (positives, negatives) = totals(groups);
     if positives == 0 || negatives == 0 {
         return None;
     }
-    let mut below = negatives as f64;
-    let mut wins = 0.0;
-    for group in &groups {
-        below -= group.negatives as f64;
-        wins += group.positives as f64 * (below + 0.5 * group.negatives as f64);
+    let mut below = negatives;
+    // Twice the number of pairs in the right order, so that it stays whole.
+    let mut wins: u64 = 0;
+    for group in groups {
+        let ties = u64::from(group.negatives);
+        below -= ties;
+        wins += u64::from(group.positives) * (2 * below + ties);
     }
-    Some(wins / (positives as f64 * negatives as f64))
+    Some(wins as f64 / 2.0 / (positives as f64 * negatives as f64))
+}
+
+/// Area under the ROC curve where each row stands for `weights` rows of a
+/// population, as in a stratified sample (scikit-learn's `sample_weight`).
+///
+/// `None` under the same conditions as [`auroc`], or when a weight is negative
+/// or not finite, or when one class has no weight.
+pub fn weighted_auroc(scores: &[f64], labels: &[bool], weights: &[f64]) -> Option<f64> {
+    let rows = scores.len();
+    let unusable = rows != labels.len() || rows != weights.len() || scores.iter().any(|s| s.is_nan());
+    if unusable || weights.iter().any(|weight| !weight.is_finite() || *weight < 0.0) {
+        return None;
+    }
+    let mut order: Vec<usize> = (0..rows).collect();
+    order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));
+    let weight = |group: &[usize], label: bool| -> f64 {
+        group.iter().filter(|&&row| labels[row] == label).map(|&row| weights[row]).sum()
+    };
+    let (positives, negatives) = (weight(&order, true), weight(&order, false));
+    let (mut below, mut wins) = (0.0, 0.0);
+    // Not `total_cmp`: 0 and -0 are one score.
+    for group in order.chunk_by(|&a, &b| scores[a] >= scores[b] && scores[b] >= scores[a]) {
+        let ties = weight(group, false);
+        wins += weight(group, true) * (below + 0.5 * ties);
+        below += ties;
+    }
+    (positives > 0.0 && negatives > 0.0).then(|| wins / (positives * negatives))
 }
 
 /// Average precision: the sum over thresholds of (increase in recall) x
@@ -67,18 +120,20 @@ pub fn auroc(scores: &[f64], labels: &[bool]) -> Option<f64> {
 /// `None` when there is no positive (where scikit-learn warns and gives 0),
 /// when the lengths differ, or when a score is NaN. Without negatives it is 1.
 pub fn average_precision(scores: &[f64], labels: &[bool]) -> Option<f64> {
-    let groups = descending_groups(scores, labels)?;
-    let (positives, _) = totals(&groups);
-    if positives == 0 {
-        return None;
+    average_precision_of_groups(&tie_groups(scores, labels)?)
+}
+
+/// [`average_precision`] of a ranking that is already grouped, highest score first.
+pub fn average_precision_of_groups(groups: &[TieGroup]) -> Option<f64> {
+    // Signed, because processors turn signed numbers into floats much faster.
+    let (mut found, mut called, mut sum) = (0_i64, 0_i64, 0.0);
+    for group in groups {
+        found += i64::from(group.positives);
+        called += i64::from(group.positives) + i64::from(group.negatives);
+        // `max`, because groups before the first drawn row hold nothing.
+        sum += f64::from(group.positives) * (found as f64 / called.max(1) as f64);
     }
-    let (mut found, mut called, mut sum) = (0, 0, 0.0);
-    for group in &groups {
-        found += group.positives;
-        called += group.positives + group.negatives;
-        sum += group.positives as f64 * found as f64 / called as f64;
-    }
-    Some(sum / positives as f64)
+    (found > 0).then(|| sum / found as f64)
 }
 
 /// The highest recall that some threshold reaches with a false-positive rate of
@@ -88,20 +143,57 @@ pub fn average_precision(scores: &[f64], labels: &[bool]) -> Option<f64> {
 /// `None` when there is no positive or no negative, when the lengths differ, or
 /// when a score or `max_fpr` is NaN.
 pub fn recall_at_fpr(scores: &[f64], labels: &[bool], max_fpr: f64) -> Option<f64> {
-    let groups = descending_groups(scores, labels)?;
-    let (positives, negatives) = totals(&groups);
+    recall_at_fpr_of_groups(&tie_groups(scores, labels)?, max_fpr)
+}
+
+/// [`recall_at_fpr`] of a ranking that is already grouped, highest score first.
+pub fn recall_at_fpr_of_groups(groups: &[TieGroup], max_fpr: f64) -> Option<f64> {
+    let (positives, negatives) = totals(groups);
     if positives == 0 || negatives == 0 || max_fpr.is_nan() {
         return None;
     }
     let (mut true_positives, mut false_positives, mut best) = (0, 0, 0);
-    for group in &groups {
-        true_positives += group.positives;
-        false_positives += group.negatives;
-        if false_positives as f64 / negatives as f64 <= max_fpr {
-            best = true_positives;
+    for group in groups {
+        true_positives += u64::from(group.positives);
+        false_positives += u64::from(group.negatives);
+        if false_positives as f64 / negatives as f64 > max_fpr {
+            break;
         }
+        best = true_positives;
     }
     Some(best as f64 / positives as f64)
+}
+
+/// The highest specificity (share of negatives not called) that some threshold
+/// reaches with a recall of at least `min_recall` (in \[0, 1\]); the steps of the
+/// ROC curve, no interpolation. The lowest score as threshold, with recall 1, is
+/// always allowed.
+///
+/// `None` when there is no positive or no negative, when the lengths differ, or
+/// when a score or `min_recall` is NaN.
+pub fn specificity_at_recall(scores: &[f64], labels: &[bool], min_recall: f64) -> Option<f64> {
+    specificity_at_recall_of_groups(&tie_groups(scores, labels)?, min_recall)
+}
+
+/// [`specificity_at_recall`] of a ranking that is already grouped, highest score
+/// first.
+pub fn specificity_at_recall_of_groups(groups: &[TieGroup], min_recall: f64) -> Option<f64> {
+    let (positives, negatives) = totals(groups);
+    if positives == 0 || negatives == 0 || min_recall.is_nan() {
+        return None;
+    }
+    if min_recall <= 0.0 {
+        return Some(1.0);
+    }
+    let (mut true_positives, mut false_positives) = (0, 0);
+    for group in groups {
+        true_positives += u64::from(group.positives);
+        false_positives += u64::from(group.negatives);
+        if true_positives as f64 / positives as f64 >= min_recall {
+            break;
+        }
+    }
+    Some((negatives - false_positives) as f64 / negatives as f64)
 }
 
 #[cfg(test)]
@@ -159,6 +251,18 @@ mod tests {
         both.then_some(best)
     }
 
+    fn naive_specificity_at_recall(scores: &[f64], labels: &[bool], min_recall: f64) -> Option<f64> {
+        let both = labels.contains(&true) && labels.contains(&false);
+        let best = scores
+            .iter()
+            .chain([&f64::INFINITY])
+            .map(|&t| confusion_at(scores, labels, t))
+            .filter(|confusion| confusion.recall() >= min_recall)
+            .map(Confusion::specificity)
+            .fold(0.0, f64::max);
+        both.then_some(best)
+    }
+
     fn close(a: Option<f64>, b: Option<f64>) -> bool {
         match (a, b) {
             (Some(a), Some(b)) => (a - b).abs() < 1e-9,
@@ -185,6 +289,22 @@ mod tests {
         }
 
         #[test]
+        fn specificity_at_recall_tries_every_threshold((scores, labels) in rows(), min in 0.0..1.0) {
+            let naive = naive_specificity_at_recall(&scores, &labels, min);
+            prop_assert!(close(specificity_at_recall(&scores, &labels, min), naive));
+        }
+
+        #[test]
+        fn a_weight_is_a_row_repeated((scores, labels) in rows(), seed in any::<u64>()) {
+            let weights: Vec<u8> = (0..scores.len()).map(|row| (seed >> (2 * row % 64)) as u8 & 3).collect();
+            let repeated = |row: usize| std::iter::repeat_n(row, usize::from(weights[row]));
+            let order: Vec<usize> = (0..scores.len()).flat_map(repeated).collect();
+            let (more, with): (Vec<f64>, Vec<bool>) = order.iter().map(|&row| (scores[row], labels[row])).unzip();
+            let weights: Vec<f64> = weights.iter().map(|&weight| f64::from(weight)).collect();
+            prop_assert!(close(weighted_auroc(&scores, &labels, &weights), naive_auroc(&more, &with)));
+        }
+
+        #[test]
         fn turning_the_scores_round_turns_the_area_round((scores, labels) in rows()) {
             let turned: Vec<f64> = scores.iter().map(|score| -score).collect();
             let area = auroc(&turned, &labels).map(|area| 1.0 - area);
@@ -202,6 +322,10 @@ mod tests {
         assert_eq!(average_precision(&[0.1], &[true]), Some(1.0));
         assert_eq!(recall_at_fpr(&[0.1], &[true], 0.5), None);
         assert_eq!(recall_at_fpr(&[0.1, 0.2], &[true, false], f64::NAN), None);
+        assert_eq!(specificity_at_recall(&[0.1], &[false], 0.9), None);
+        assert_eq!(weighted_auroc(&[0.1, 0.2], &[true, false], &[1.0, 0.0]), None);
+        assert_eq!(weighted_auroc(&[0.1, 0.2], &[true, false], &[1.0, -1.0]), None);
+        assert_eq!(auroc_of_groups(&[]), None);
     }
 
     #[test]

@@ -33,7 +33,7 @@ struct Layout {
 /// Which speaker names a list uses.
 #[derive(Clone, Copy)]
 enum Speakers {
-    /// `OpenAI`'s roles.
+    /// `OpenAI`'s roles, and other frameworks' names for them.
     Wire,
     /// Any name that marks a speaker in a transcript.
     Named,
@@ -202,12 +202,13 @@ fn role(value: Option<Value>, path: &str, layout: &Layout) -> Result<Role, Fault
     role.ok_or_else(|| fault(shown_text(&name)))
 }
 
-/// The role of an `OpenAI` message. What tools and functions return is not
+/// The role of an `OpenAI` message, or of one as `LangChain` (human, ai) and
+/// Gemini (model) name it. What tools and functions return is not
 /// speech: it is kept in place, as instructions are, and never scored.
 fn wire_role(name: &str) -> Option<Role> {
     match name.to_ascii_lowercase().as_str() {
-        "user" => Some(Role::User),
-        "assistant" => Some(Role::Assistant),
+        "user" | "human" => Some(Role::User),
+        "assistant" | "ai" | "model" => Some(Role::Assistant),
         "system" | "developer" | "tool" | "function" => Some(Role::System),
         _ => None,
     }

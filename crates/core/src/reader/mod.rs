@@ -278,6 +278,7 @@ mod tests {
         let pair = vec![(Role::User, "a".to_owned()), (Role::Assistant, "b".to_owned())];
         for text in [
             r#"{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}"#,
+            r#"{"messages":[{"role":"human","content":"a"},{"role":"ai","content":"b"}]}"#,
             r#"[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]"#,
             r#"{"turns":[{"role":"user","text":"a","crisis":[]},{"role":"assistant","text":"b"}]}"#,
             r#"{"dialog":[{"speaker":"seeker","content":"a"},{"speaker":"sys","content":"b"}]}"#,
