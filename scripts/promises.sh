@@ -48,17 +48,25 @@ without mindrail-core "no database" "${databases[@]}"
 without mindrail-core "no randomness" "${randomness[@]}"
 without mindrail-core "no clock" "${clocks[@]}"
 without mindrail-core "no tensors" "${tensors[@]}"
-without mindrail-core "nothing above it" mindrail-model mindrail
+without mindrail-core "nothing above it" mindrail-data mindrail-lab mindrail-llm mindrail-model mindrail
 without mindrail-model "no async runtime" "${async_runtimes[@]}"
 without mindrail-model "no HTTP" "${http[@]}"
 without mindrail-model "no database" "${databases[@]}"
 without mindrail-model "no other inference or training framework" candle-core burn tch ort tract-core rten
-without mindrail-model "nothing above it" mindrail
+without mindrail-model "nothing above it" mindrail-data mindrail-lab mindrail-llm mindrail
+without mindrail-data "no async runtime" tokio async-std smol async-io
+without mindrail-data "no database" "${databases[@]}"
+without mindrail-data "no tensors" gemm ndarray candle-core burn tch ort tokenizers safetensors
+without mindrail-data "nothing above or beside it" mindrail-lab mindrail-llm mindrail-model mindrail
+without mindrail-llm "knows nothing of safety" mindrail-core mindrail-data mindrail-lab mindrail-model mindrail
+without mindrail-llm "no database" "${databases[@]}"
+without mindrail-lab "no database" "${databases[@]}"
+without mindrail-lab "nothing above it" mindrail
 
 absent crates/core/src -- 'std::(fs|net|env|time|process|thread)\b|std::io::std(in|out|err)' \
     "mindrail-core: no files, network, environment, clock, processes or threads"
 absent crates/model/src -- 'std::net\b' "mindrail-model: no network"
-absent crates/core/src src -- '\bunsafe (\{|fn|impl|extern)' "mindrail-core and mindrail: no unsafe code"
+absent crates/core/src crates/data/src crates/lab/src crates/llm/src src -- '\bunsafe (\{|fn|impl|extern)' "no unsafe code outside mindrail-model"
 report "mindrail-model: unsafe code only in kernel/" \
     "$(grep -rnE --include='*.rs' '\bunsafe (\{|fn|impl|extern)' crates/model/src | grep -v '^crates/model/src/kernel/' || true)"
 

@@ -1,6 +1,9 @@
 //! The command line: its shape, shared options, and exit codes.
 
+mod bench;
+mod calibrate;
 mod check;
+mod data;
 mod generate;
 mod model;
 mod score;
@@ -32,13 +35,19 @@ pub(crate) struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "it is made once, from the command line")]
 enum Command {
     Check(check::Check),
     Score(score::Score),
     #[command(subcommand)]
+    Data(data::Data),
+    #[command(subcommand)]
+    Bench(bench::Bench),
+    #[command(subcommand)]
     Train(train::Train),
     #[command(subcommand)]
     Model(model::Model),
+    Calibrate(calibrate::Calibrate),
     Completions(generate::Completions),
     Man(generate::Man),
 }
@@ -73,8 +82,11 @@ impl Cli {
         match self.command {
             Command::Check(check) => check.run(),
             Command::Score(score) => score.run(),
+            Command::Data(data) => data.run(),
+            Command::Bench(bench) => bench.run(),
             Command::Train(train) => train.run(),
             Command::Model(model) => model.run(),
+            Command::Calibrate(calibrate) => calibrate.run(),
             Command::Completions(completions) => completions.run(),
             Command::Man(man) => man.run(),
         }

@@ -1,0 +1,284 @@
+//! What a report shows of reply classification beside its figures.
+
+use mindrail_core::metrics::Confusion;
+use mindrail_core::taxonomy::{ReplyClass, Taxonomy};
+
+use super::{Reply, ReplyCall, ReplyCounts, ReplySet, across_runs, counts, figures, unsafe_probabilities};
+use crate::protocol::cells::Slice;
+use crate::protocol::display::{self, SliceFigure, columns, count, share, text};
+use crate::protocol::{Intervals, Judged};
+use crate::report::{Cell, Chart, Mark, Section, Table, Unit};
+
+/// Gold rows below which a class's figures say little.
+const FEW: usize = 12;
+
+/// All sections in reading order.
+pub(super) fn sections(reply: &Reply, judged: &[Judged<'_, Reply>], intervals: &Intervals) -> Vec<Section> {
+    let counts = counts(judged);
+    let slices = Slice::all(judged.iter().map(|one| one.item));
+    let mut sections = vec![
+        baselines(reply, judged, &counts),
+        classes(&counts, intervals),
+        safety(judged, &counts, intervals),
+        confusion(&counts),
+    ];
+    if !slices.is_empty() {
+        sections.push(slices_section(reply, &slices, intervals));
+    }
+    sections
+}
+
+/// What the system is compared with: the same answer to everything.
+fn baselines(reply: &Reply, judged: &[Judged<'_, Reply>], counts: &ReplyCounts) -> Section {
+    let row = |name: String, counts: &ReplyCounts| {
+        vec![
+            text(name),
+            share(Some(counts.accuracy())),
+            share(Some(counts.weighted().f1)),
+            share(counts.macro_average(reply.macro_over).map(|means| means.f1)),
+            share(Some(counts.safety().accuracy())),
+            Cell::Value { value: counts.kappa(), unit: Unit::Number, interval: None },
+        ]
+    };
+    let mut rows = vec![row("The system".to_owned(), counts)];
+    for (name, class) in constant_systems(counts) {
+        let always: ReplyCounts = judged.iter().map(|one| (one.item.gold, ReplyCall::Class(class))).collect();
+        rows.push(row(name, &always));
+    }
+    let headings = ["System", "Accuracy", "Weighted F1", "Macro F1", "Safe or unsafe, accuracy", "Kappa"];
+    Section {
+        id: "baselines".to_owned(),
+        title: "Beside systems that always say the same".to_owned(),
+        text: "A system that reads nothing scores this. Two published ChatGPT settings stay below the first."
+            .to_owned(),
+        tables: vec![Table { caption: "Trivial baselines".to_owned(), columns: columns(&headings), rows }],
+        charts: Vec::new(),
+    }
+}
+
+/// The classes that a system may always say: the two of the reference, and the
+/// most frequent class where it is neither.
+fn constant_systems(counts: &ReplyCounts) -> Vec<(String, ReplyClass)> {
+    let always = |class: ReplyClass| (format!("Always {}", class.wire()), class);
+    let mut systems = vec![always(ReplyClass::SafeResponse), always(ReplyClass::LinguisticNeglect)];
+    let supports = ReplyClass::ALL.iter().zip(counts.classes());
+    let majority = supports.max_by_key(|(_, class)| class.support).map(|(class, _)| *class);
+    match majority {
+        Some(class) if systems.iter().any(|(_, own)| *own == class) => {
+            let own = systems.iter_mut().filter(|(_, own)| *own == class);
+            own.for_each(|(name, _)| name.push_str(" (the majority)"));
+        }
+        Some(class) => systems.push((format!("Always {} (the majority)", class.wire()), class)),
+        None => {}
+    }
+    systems
+}
+
+fn classes(counts: &ReplyCounts, intervals: &Intervals) -> Section {
+    let mut rows = Vec::new();
+    let mut bars = Vec::new();
+    for (class, figures) in ReplyClass::ALL.iter().zip(counts.classes()) {
+        let of_class =
+            |name: &str| display::value(intervals, &format!("{name}@class={}", class.wire()), Unit::Share);
+        rows.push(vec![
+            text(class.wire()),
+            count(figures.support),
+            of_class("precision"),
+            of_class("recall"),
+            of_class("f1"),
+        ]);
+        let name = format!("f1@class={}", class.wire());
+        bars.push(display::bar(intervals, class.wire(), &name, figures.support));
+    }
+    let headings = columns(&["Class", "Support", "Precision", "Recall", "F1"]);
+    Section {
+        id: "classes".to_owned(),
+        title: "Each class".to_owned(),
+        text: format!("A class with fewer than {FEW} rows carries almost no evidence, whatever its F1."),
+        tables: vec![Table { caption: "Figures of each class".to_owned(), columns: headings, rows }],
+        charts: vec![Chart::Bars { title: "F1 of each class".to_owned(), axis: "F1".to_owned(), bars }],
+    }
+}
+
+fn safety(judged: &[Judged<'_, Reply>], counts: &ReplyCounts, intervals: &Intervals) -> Section {
+    let side = |name: &str, table: Confusion| {
+        vec![
+            text(name),
+            count(table.tp + table.fn_),
+            share(Some(table.precision())),
+            share(Some(table.recall())),
+            share(Some(table.f1())),
+        ]
+    };
+    let Confusion { tp, fp, fn_, tn } = counts.safety();
+    let mut charts = vec![Chart::Confusion {
+        title: "Safe or unsafe".to_owned(),
+        labels: columns(&["Unsafe", "Safe"]),
+        counts: vec![vec![tp as u64, fn_ as u64], vec![fp as u64, tn as u64]],
+    }];
+    charts.extend(probability_charts(judged, counts));
+    let binary = Table {
+        caption: "Both sides".to_owned(),
+        columns: columns(&["Side", "Support", "Precision", "Recall", "F1"]),
+        rows: vec![side("Unsafe", counts.safety()), side("Safe", counts.safe_side())],
+    };
+    let figure = |title: &str, name: &str| vec![text(title), display::value(intervals, name, Unit::Share)];
+    let headline = Table {
+        caption: "What a guard needs to know".to_owned(),
+        columns: columns(&["Figure", "Value"]),
+        rows: vec![
+            figure("Unsafe replies found (recall)", "unsafe_recall"),
+            figure("Safe replies called unsafe", "unsafe_false_positive_rate"),
+            figure("AUROC", "unsafe_auroc"),
+        ],
+    };
+    Section {
+        id: "safety".to_owned(),
+        title: "Safe or unsafe".to_owned(),
+        text: "Every class but Safe Response is unsafe, as in the published scripts.".to_owned(),
+        tables: vec![headline, binary],
+        charts,
+    }
+}
+
+/// ROC and reliability of the probability that a reply is unsafe, where given.
+fn probability_charts(judged: &[Judged<'_, Reply>], counts: &ReplyCounts) -> Vec<Chart> {
+    let Some(scores) = unsafe_probabilities(judged) else { return Vec::new() };
+    let labels: Vec<bool> = judged.iter().map(|one| !one.item.gold.is_safe()).collect();
+    let table = counts.safety();
+    let decision =
+        Mark { name: "The class called".to_owned(), x: table.false_positive_rate(), y: table.recall() };
+    let roc = display::roc("ROC of unsafe replies", &scores, &labels, decision);
+    let reliability = display::reliability("Probability that a reply is unsafe", &scores, &labels);
+    roc.into_iter().chain(reliability).collect()
+}
+
+fn confusion(counts: &ReplyCounts) -> Section {
+    let mut calls: Vec<ReplyCall> = ReplyClass::ALL.iter().copied().map(ReplyCall::Class).collect();
+    let unclassed: usize = ReplyClass::ALL.iter().map(|gold| counts.count(*gold, ReplyCall::Unsafe)).sum();
+    if unclassed > 0 {
+        calls.push(ReplyCall::Unsafe);
+    }
+    let labels = figures::call_names()[..calls.len()].to_vec();
+    let row = |gold: &ReplyCall| match gold {
+        ReplyCall::Class(gold) => calls.iter().map(|call| counts.count(*gold, *call) as u64).collect(),
+        ReplyCall::Unsafe => vec![0; calls.len()],
+    };
+    let chart = Chart::Confusion {
+        title: "Gold class against called class".to_owned(),
+        counts: calls.iter().map(row).collect(),
+        labels,
+    };
+    Section {
+        id: "confusion".to_owned(),
+        title: "What is taken for what".to_owned(),
+        text: String::new(),
+        tables: Vec::new(),
+        charts: vec![chart],
+    }
+}
+
+fn slices_section(reply: &Reply, slices: &[Slice], intervals: &Intervals) -> Section {
+    let figures = [
+        SliceFigure { name: "accuracy", heading: "Accuracy" },
+        SliceFigure { name: "weighted_f1", heading: "Weighted F1" },
+        SliceFigure { name: "macro_f1", heading: "Macro F1" },
+        SliceFigure { name: "unsafe_recall", heading: "Unsafe, recall" },
+        SliceFigure { name: "unsafe_false_positive_rate", heading: "Safe called unsafe" },
+    ];
+    Section {
+        id: "slices".to_owned(),
+        title: "Slices".to_owned(),
+        text: String::new(),
+        tables: vec![display::slice_table(slices, reply.smallest_slice, &figures, intervals)],
+        charts: Vec::new(),
+    }
+}
+
+/// What a reader must know before quoting a figure.
+pub(super) fn notes(reply: &Reply, judged: &[Judged<'_, Reply>]) -> Vec<String> {
+    let mut notes = Vec::new();
+    let counts = counts(judged);
+    let few: Vec<&str> = ReplyClass::ALL
+        .iter()
+        .zip(counts.classes())
+        .filter(|(_, class)| class.support < FEW)
+        .map(|(class, _)| class.wire())
+        .collect();
+    if !few.is_empty() {
+        notes.push(format!(
+            "Fewer than {FEW} rows stand behind {}; macro averages rest on them as much as on the others.",
+            few.join(", ")
+        ));
+    }
+    if reply.set == ReplySet::DialogueSafety {
+        notes.push(
+            "Clusters: test rows whose contexts share an utterance of at least 15 characters are drawn as one, \
+             since the set gives no dialogue ids and 337 of its rows are overlapping windows of dialogues."
+                .to_owned(),
+        );
+        notes.push(
+            "47 of the 53 Nonsense rows have a context of one utterance, so that class is confounded with source and length."
+                .to_owned(),
+        );
+    }
+    notes
+}
+
+/// The figures of several runs of one system (seeds, repeated sampling), as mean
+/// and sample standard deviation. `runs` are the counts of each run with its name.
+pub fn runs_section(runs: &[(String, ReplyCounts)], reply: &Reply) -> Section {
+    type Pick = Box<dyn Fn(&ReplyCounts) -> f64>;
+    let over = reply.macro_over;
+    let figures: Vec<(&str, Pick)> = vec![
+        ("Accuracy", Box::new(ReplyCounts::accuracy)),
+        ("Weighted precision", Box::new(|counts| counts.weighted().precision)),
+        ("Weighted recall", Box::new(|counts| counts.weighted().recall)),
+        ("Weighted F1", Box::new(|counts| counts.weighted().f1)),
+        ("Macro F1", Box::new(move |counts| counts.macro_average(over).map_or(0.0, |means| means.f1))),
+        ("Safe or unsafe, accuracy", Box::new(|counts| counts.safety().accuracy())),
+        ("Unsafe, recall", Box::new(|counts| counts.safety().recall())),
+        ("Unsafe, precision", Box::new(|counts| counts.safety().precision())),
+    ];
+    let rows = figures.iter().map(|(title, pick)| {
+        let values: Vec<f64> = runs.iter().map(|(_, counts)| pick(counts)).collect();
+        let across = across_runs(&values);
+        let cell = |value| Cell::Value { value, unit: Unit::Percent, interval: None };
+        let printed = across.map_or_else(String::new, |across| {
+            format!("{:.1} ({:.1})", across.printed_mean, across.printed_deviation)
+        });
+        let ends = values.iter().map(|value| 100.0 * value);
+        let (low, high) = ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+        vec![
+            text(*title),
+            text(printed),
+            cell(across.map(|across| across.mean)),
+            cell(across.map(|across| across.deviation)),
+            cell(low.is_finite().then_some(low)),
+            cell(high.is_finite().then_some(high)),
+        ]
+    });
+    let names: Vec<&str> = runs.iter().map(|(name, _)| name.as_str()).collect();
+    let headings = [
+        "Figure, in percent",
+        "As published tables print it",
+        "Mean",
+        "Sample deviation",
+        "Lowest",
+        "Highest",
+    ];
+    Section {
+        id: "runs".to_owned(),
+        title: format!("Over {} runs", runs.len()),
+        text: format!(
+            "Runs: {}. Printed: each run rounded to 5 decimals, mean and sample standard deviation to one decimal, halves up.",
+            names.join(", ")
+        ),
+        tables: vec![Table {
+            caption: "Mean and deviation".to_owned(),
+            columns: columns(&headings),
+            rows: rows.collect(),
+        }],
+        charts: Vec::new(),
+    }
+}

@@ -1,0 +1,156 @@
+//! The finished cells of a run: an append-only file and what it holds.
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{RunError, plain};
+use crate::protocol::Outcome;
+
+/// One finished question.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cell {
+    /// The item's id, and the part of the item where there are several.
+    pub key: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What was said, in the protocol's shape; present when the outcome is `ok`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Value>,
+    /// What it cost, where something was paid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    /// What is worth knowing of an answer that is none; never what was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// What one question cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Usage {
+    /// Tokens of the question.
+    pub input_tokens: u64,
+    /// Tokens of the answer, thinking included.
+    pub output_tokens: u64,
+    /// How often it was sent.
+    pub tries: u32,
+    /// Whether the answer came from the cache and cost nothing.
+    pub cached: bool,
+}
+
+impl Cell {
+    /// A cell with an answer that cost nothing.
+    pub fn answered(key: &str, answer: Value) -> Self {
+        Self { key: key.to_owned(), outcome: Outcome::Ok, answer: Some(answer), usage: None, note: None }
+    }
+}
+
+/// What was mended when the file was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repair {
+    /// Nothing.
+    None,
+    /// The last line was unfinished and was cut off.
+    CutLastLine,
+}
+
+/// The cells of a run, in memory and on disk.
+#[derive(Debug)]
+pub struct CellLog {
+    path: PathBuf,
+    file: File,
+    cells: HashMap<String, Cell>,
+    repair: Repair,
+    unsynced: usize,
+}
+
+/// Lines after which the file is pushed to the disk; a kill of the program loses
+/// none of them, a failure of the machine at most so many.
+const SYNC_EVERY: usize = 32;
+
+impl CellLog {
+    pub(super) fn open(path: &Path) -> Result<Self, RunError> {
+        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+        let mut file = options.map_err(RunError::io(path))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(RunError::io(path))?;
+        let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        let repair = if whole == bytes.len() { Repair::None } else { Repair::CutLastLine };
+        file.set_len(whole as u64).map_err(RunError::io(path))?;
+        file.seek(SeekFrom::End(0)).map_err(RunError::io(path))?;
+        let cells = parse(path, &bytes[..whole])?;
+        Ok(Self { path: path.to_owned(), file, cells, repair, unsynced: 0 })
+    }
+
+    /// Writes a cell; it is on disk for every other program when this returns.
+    ///
+    /// # Errors
+    /// [`RunError::Io`].
+    pub fn append(&mut self, cell: &Cell) -> Result<(), RunError> {
+        let mut line = plain(cell).into_bytes();
+        line.push(b'\n');
+        self.file.write_all(&line).map_err(RunError::io(&self.path))?;
+        self.unsynced += 1;
+        if self.unsynced >= SYNC_EVERY {
+            self.file.sync_data().map_err(RunError::io(&self.path))?;
+            self.unsynced = 0;
+        }
+        self.cells.insert(cell.key.clone(), cell.clone());
+        Ok(())
+    }
+
+    /// The newest cell of this key.
+    pub fn get(&self, key: &str) -> Option<&Cell> {
+        self.cells.get(key)
+    }
+
+    /// Whether the question needs not be asked again: it was answered, or it
+    /// would end the same way. What failed for outer reasons is asked again.
+    pub fn is_settled(&self, key: &str) -> bool {
+        self.get(key).is_some_and(|cell| !matches!(cell.outcome, Outcome::Failed | Outcome::Timeout))
+    }
+
+    /// Number of finished cells.
+    pub fn len(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// Whether none is finished.
+    pub fn is_empty(&self) -> bool {
+        self.cells.is_empty()
+    }
+
+    /// What was mended when the file was opened.
+    pub fn repair(&self) -> Repair {
+        self.repair
+    }
+
+    /// Sum of all usage that was paid.
+    pub fn usage(&self) -> Usage {
+        let paid = self.cells.values().filter_map(|cell| cell.usage).filter(|usage| !usage.cached);
+        paid.fold(Usage::default(), |sum, usage| Usage {
+            input_tokens: sum.input_tokens + usage.input_tokens,
+            output_tokens: sum.output_tokens + usage.output_tokens,
+            tries: sum.tries + usage.tries,
+            cached: false,
+        })
+    }
+}
+
+fn parse(path: &Path, bytes: &[u8]) -> Result<HashMap<String, Cell>, RunError> {
+    let lines = bytes.split(|&byte| byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty());
+    let read = |(number, line): (usize, &[u8])| {
+        let cell: Cell = serde_json::from_slice(line).map_err(|_| RunError::Damaged {
+            file: path.to_owned(),
+            line: number + 1,
+            found: "a line that is no cell".to_owned(),
+            expected: "an object with `key` and `outcome`",
+        })?;
+        Ok((cell.key.clone(), cell))
+    };
+    lines.map(read).collect()
+}

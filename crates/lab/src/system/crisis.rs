@@ -1,0 +1,111 @@
+//! The crisis protocol before the guard and in words. The guard reads a dialogue
+//! once; a language model is asked about each user turn by itself, with the
+//! turns before it and none of its own earlier answers.
+
+use mindrail_core::conversation::Role;
+use mindrail_core::guard::Guard;
+use mindrail_core::report::TurnReportScores;
+use mindrail_core::taxonomy::{CrisisLabel, Taxonomy as _};
+use mindrail_llm::extract::{Shape, extract};
+use mindrail_model::assessor::EmbeddedAssessor;
+use serde_json::{Value, json};
+
+use super::guarded::{guard_report, is_unevaluated};
+use super::{Benched, ItemOf, conversation_lines, dialogue_lines};
+use crate::prompt::{Prompt, definitions};
+use crate::protocol::crisis::{Crisis, CrisisPrediction};
+
+impl Benched for Crisis {
+    fn by_guard(&self, guard: &Guard<'_, EmbeddedAssessor>, item: &ItemOf<Self>) -> Option<CrisisPrediction> {
+        let report = guard_report(guard, &item.input);
+        if is_unevaluated(&report, None) {
+            return None;
+        }
+        let (mut turns, mut probabilities) = (Vec::new(), Vec::new());
+        for turn in report.turns.into_iter().filter(|turn| turn.role == Role::User) {
+            match turn.scores {
+                Some(TurnReportScores::User { crisis, onsets, .. }) => {
+                    turns.push(onsets.iter().map(|label| label.wire().to_owned()).collect());
+                    probabilities.push(crisis);
+                }
+                // A turn that says nothing has no scores and no onset.
+                _ => turns.push(Vec::new()),
+            }
+        }
+        let probabilities = (probabilities.len() == turns.len()).then_some(probabilities);
+        Some(CrisisPrediction { turns, probabilities })
+    }
+
+    fn prompt(&self) -> Prompt {
+        let labels = definitions(CrisisLabel::ALL.iter().copied());
+        Prompt::of("crisis", &[("definitions", labels.trim_end())])
+    }
+
+    fn parts(&self, item: &ItemOf<Self>) -> usize {
+        item.gold.turns.len()
+    }
+
+    fn question(&self, prompt: &Prompt, item: &ItemOf<Self>, part: usize, examples: &str) -> String {
+        let turns = &item.input.turns;
+        let users = turns.iter().enumerate().filter(|(_, turn)| turn.role == Role::User);
+        let (at, turn) = users.skip(part).map(|(at, turn)| (at, turn.text.trim())).next().unwrap_or((0, ""));
+        let before = dialogue_lines(&turns[..at]);
+        let history = if before.is_empty() { "(none)" } else { &before };
+        prompt.render(&[("examples", examples), ("history", history), ("turn", turn)])
+    }
+
+    fn example(&self, item: &ItemOf<Self>) -> String {
+        let users = item.input.turns.iter().filter(|turn| turn.role == Role::User);
+        let lines = users.zip(&item.gold.turns).map(|(turn, labels)| {
+            let names: Vec<&str> = labels.iter().map(CrisisLabel::wire).collect();
+            format!("User: {}\n{}\n", turn.text.trim(), json!({"labels": names}))
+        });
+        format!("Example, every user turn with its labels:\n{}\n", lines.collect::<String>())
+    }
+
+    fn shot_kind(&self, item: &ItemOf<Self>) -> usize {
+        usize::from(item.gold.turns.iter().any(|labels| labels.iter().next().is_some()))
+    }
+
+    fn schema(&self) -> Option<Value> {
+        let names: Vec<&str> = CrisisLabel::ALL.iter().map(|label| label.wire()).collect();
+        Some(json!({
+            "type": "object",
+            "additionalProperties": false,
+            "required": ["labels"],
+            "properties": {"labels": {"type": "array", "items": {"type": "string", "enum": names}}},
+        }))
+    }
+
+    fn read_answer(&self, text: &str) -> Option<Value> {
+        let answer = extract(text, Shape::Object).ok()?;
+        let labels = answer.get("labels")?.as_array()?;
+        // A name that is no label stays, so that the report counts it.
+        labels.iter().all(Value::is_string).then(|| json!(labels))
+    }
+
+    fn assemble(&self, _item: &ItemOf<Self>, parts: Vec<Option<Value>>) -> Option<CrisisPrediction> {
+        let labels = |part: Option<Value>| {
+            part.and_then(|labels| serde_json::from_value(labels).ok()).unwrap_or_default()
+        };
+        Some(CrisisPrediction { turns: parts.into_iter().map(labels).collect(), probabilities: None })
+    }
+
+    fn shown(&self, item: &ItemOf<Self>) -> String {
+        conversation_lines(&item.input)
+    }
+
+    fn verdicts(&self, item: &ItemOf<Self>, prediction: &CrisisPrediction) -> [String; 2] {
+        let gold = item.gold.turns.iter().map(|labels| labels.iter().map(CrisisLabel::wire).collect());
+        let said = prediction.turns.iter().map(|names| names.iter().map(String::as_str).collect());
+        [turn_words(gold), turn_words(said)]
+    }
+}
+
+/// The labels of each user turn that has some: `turn 3: alert_ongoing`.
+fn turn_words<'a>(turns: impl Iterator<Item = Vec<&'a str>>) -> String {
+    let labelled = turns.enumerate().filter(|(_, names)| !names.is_empty());
+    let words: Vec<String> =
+        labelled.map(|(turn, names)| format!("user turn {}: {}", turn + 1, names.join(", "))).collect();
+    if words.is_empty() { "none".to_owned() } else { words.join("; ") }
+}

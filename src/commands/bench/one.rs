@@ -1,0 +1,253 @@
+//! One run: reads the gold items, opens the run's folder, lets the system answer
+//! what is open, writes the report in all its forms, and checks the gates.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use mindrail_core::assessor::Assessor as _;
+use mindrail_core::guard::Guard;
+use mindrail_core::policy::Policy;
+use mindrail_lab::bench::{Setting, TextInReport, report};
+use mindrail_lab::protocol::{Answer, Protocol};
+use mindrail_lab::report::{Colour, Report, SystemIdentity, html, markdown, summary, terminal};
+use mindrail_lab::run::{Existing, Plan, RunFolder};
+use mindrail_lab::source::{FromSamples, Gold, read_gold, sha256_of};
+use mindrail_lab::system::{Benched, ItemOf, answer_by_guard, answers_of_cells, read_predictions};
+use mindrail_model::assessor::EmbeddedAssessor;
+use serde::{Deserialize, Serialize};
+
+use super::system::{System, named};
+use super::{Common, remote};
+use crate::commands::{Exit, bundle, complain};
+
+/// A line of a run's record.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Session {
+    /// Seconds since 1970 at which it began.
+    pub(super) began: u64,
+    /// Version of Mindrail.
+    pub(super) mindrail: String,
+    /// The data files, as they were named.
+    pub(super) data: Vec<PathBuf>,
+    /// The data set, where it was named.
+    pub(super) set: Option<String>,
+    /// Items at most.
+    pub(super) limit: Option<usize>,
+}
+
+/// What a system is made of, ready to answer.
+enum Ready {
+    Guard(Box<EmbeddedAssessor>, Box<Policy>),
+    Predictions(PathBuf),
+    Model(Box<remote::Model>),
+}
+
+/// Runs a protocol.
+pub(super) fn run<P: Benched + FromSamples>(protocol: &P, args: &Common) -> anyhow::Result<Exit> {
+    let mut gold = read_gold(protocol, &args.data, args.set)?;
+    gold.items.truncate(args.limit.unwrap_or(usize::MAX));
+    if gold.items.is_empty() {
+        bail!("no item of {} files has gold for the {} protocol", args.data.len(), P::NAME);
+    }
+    let (ready, identity, options) = system(protocol, args, &gold.items)?;
+    if let (Ready::Model(model), true) = (&ready, args.remote.is_dry_run()) {
+        args.remote.say_estimate(protocol, &gold.items, None, model);
+        return Ok(Exit::Done);
+    }
+    let mut plan = Plan::new(P::NAME, identity.clone(), gold.files.clone());
+    plan.options = options;
+    let existing = if args.overwrite { Existing::Replace } else { Existing::Resume };
+    let mut folder = RunFolder::open(&args.output, &plan, existing)?;
+    folder.note(&session(args))?;
+    if !args.rescore {
+        answer(protocol, args, &gold.items, &ready, &mut folder)?;
+    }
+    let answers = match &ready {
+        Ready::Predictions(file) => predictions(protocol, file, &gold)?,
+        Ready::Guard(..) | Ready::Model(_) => answers_of_cells(protocol, &gold.items, &folder.cells),
+    };
+    let setting = Setting {
+        system: identity,
+        set: gold.set.clone(),
+        files: gold.files.clone(),
+        resampling: args.resampling(),
+        unanswered: args.unanswered.policy(),
+        text: args.show_text.map_or(TextInReport::Hidden, TextInReport::Wrong),
+    };
+    let mut report = report(protocol, &gold.items, &answers, &setting);
+    report.notes.extend(notes(args, &gold));
+    write(&folder, &report, &answers)?;
+    say(args, &report)?;
+    Ok(exit(args, &gold, &report))
+}
+
+/// The system with what identifies it.
+fn system<P: Benched + FromSamples>(
+    protocol: &P,
+    args: &Common,
+    items: &[ItemOf<P>],
+) -> anyhow::Result<(Ready, SystemIdentity, BTreeMap<String, String>)> {
+    let mut options = BTreeMap::new();
+    if let Some(limit) = args.limit {
+        options.insert("limit".to_owned(), limit.to_string());
+    }
+    let identity = |kind: &str, name: String, hashes| SystemIdentity { kind: kind.to_owned(), name, hashes };
+    Ok(match &args.system {
+        System::Bundle(folder) => {
+            let assessor = EmbeddedAssessor::new(&bundle(folder.as_deref())?)?;
+            let policy = policy(args)?;
+            let model = assessor.model();
+            let hashes = named([("bundle", model.sha256.clone()), ("policy", policy.sha256())]);
+            let identity = identity("bundle", format!("{} {}", model.name, model.version), hashes);
+            (Ready::Guard(Box::new(assessor), Box::new(policy)), identity, options)
+        }
+        System::Predictions(file) => {
+            let hashes = named([("predictions", sha256_of(file)?)]);
+            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            (Ready::Predictions(file.clone()), identity("predictions", name, hashes), options)
+        }
+        System::Model(name) => {
+            let model = args.remote.model(protocol, name, items, args.seed)?;
+            let prompt = protocol.prompt();
+            let version = format!("{} version {}, {}", prompt.name, prompt.version, prompt.sha256);
+            options.extend(args.remote.options(&model));
+            options.insert("seed".to_owned(), args.seed.to_string());
+            (
+                Ready::Model(Box::new(model)),
+                identity("llm", name.clone(), named([("prompt", version)])),
+                options,
+            )
+        }
+    })
+}
+
+fn policy(args: &Common) -> anyhow::Result<Policy> {
+    let Some(path) = &args.policy else { return Ok(Policy::default()) };
+    let text = std::fs::read_to_string(path).with_context(|| format!("policy {}", path.display()))?;
+    Ok(Policy::from_toml(&path.display().to_string(), &text)?)
+}
+
+fn session(args: &Common) -> Session {
+    let began = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    Session {
+        began,
+        mindrail: env!("CARGO_PKG_VERSION").to_owned(),
+        data: args.data.clone(),
+        set: args.set.map(|set| set.wire().to_owned()),
+        limit: args.limit,
+    }
+}
+
+/// Lets the system answer what has no answer yet.
+fn answer<P: Benched>(
+    protocol: &P,
+    args: &Common,
+    items: &[ItemOf<P>],
+    ready: &Ready,
+    folder: &mut RunFolder,
+) -> anyhow::Result<()> {
+    if !folder.cells.is_empty() {
+        complain(&format!("going on behind {} answers", folder.cells.len()));
+    }
+    match ready {
+        Ready::Predictions(_) => Ok(()),
+        Ready::Guard(assessor, policy) => {
+            let guard = Guard { assessor: &**assessor, policy };
+            let bar = bar(items.len());
+            let progress = |done: usize| bar.set_position(done as u64);
+            answer_by_guard(protocol, &guard, items, &mut folder.cells, progress)?;
+            bar.finish_and_clear();
+            Ok(())
+        }
+        Ready::Model(model) => {
+            args.remote.say_estimate(protocol, items, Some(&folder.cells), model);
+            args.remote.ask(protocol, items, model, (&mut folder.cells, &args.output))
+        }
+    }
+}
+
+fn predictions<P: Protocol>(
+    _protocol: &P,
+    file: &std::path::Path,
+    gold: &Gold<ItemOf<P>>,
+) -> anyhow::Result<Vec<Answer<P::Prediction>>> {
+    let ids = gold.items.iter().map(|item| item.id.as_str()).collect();
+    Ok(read_predictions(file, &ids)?)
+}
+
+fn notes<I>(args: &Common, gold: &Gold<I>) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(limit) = args.limit {
+        notes.push(format!("Only the first {limit} items were judged (--limit)."));
+    }
+    if !gold.errors.is_empty() {
+        notes.push(format!("{} rows of the data could not be read and are in no figure.", gold.errors.len()));
+    }
+    if gold.without_gold > 0 {
+        notes.push(format!("{} rows hold no gold for this protocol.", gold.without_gold));
+    }
+    notes
+}
+
+/// Writes the report in its forms and the answers as a predictions file.
+fn write<P: Serialize>(folder: &RunFolder, report: &Report, answers: &[Answer<P>]) -> anyhow::Result<()> {
+    let lines: Result<Vec<String>, _> = answers.iter().map(flat).collect();
+    folder.write("predictions.jsonl", &(lines?.join("\n") + "\n"))?;
+    folder.write("report.json", &(serde_json::to_string_pretty(report)? + "\n"))?;
+    folder.write("report.md", &markdown(report))?;
+    folder.write("report.html", &html(report))?;
+    Ok(())
+}
+
+/// An answer as a row of a predictions file.
+fn flat<P: Serialize>(answer: &Answer<P>) -> serde_json::Result<String> {
+    let mut row = serde_json::json!({"id": answer.id, "outcome": answer.outcome});
+    if let (Some(row), serde_json::Value::Object(fields)) =
+        (row.as_object_mut(), serde_json::to_value(&answer.prediction)?)
+    {
+        row.extend(fields);
+    }
+    serde_json::to_string(&row)
+}
+
+/// Shows the report.
+fn say(args: &Common, report: &Report) -> anyhow::Result<()> {
+    let out = std::io::stdout();
+    let colours = out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let colour = if colours { Colour::Ansi } else { Colour::Plain };
+    let text = match (args.json, args.tables) {
+        (true, _) => serde_json::to_string_pretty(report)? + "\n",
+        (false, true) => terminal(report, colour),
+        (false, false) => summary(report, colour),
+    };
+    out.lock().write_all(text.as_bytes())?;
+    complain(&format!("report in {}", args.output.join("report.html").display()));
+    Ok(())
+}
+
+/// Gates first, then bad rows.
+fn exit<I>(args: &Common, gold: &Gold<I>, report: &Report) -> Exit {
+    let missed: Vec<String> =
+        args.min.iter().filter_map(|gate| gate.check(report).err()).map(|error| error.to_string()).collect();
+    missed.iter().for_each(|message| complain(message));
+    for error in gold.errors.iter().take(10) {
+        complain(&error.to_string());
+    }
+    if !missed.is_empty() {
+        Exit::Reached
+    } else if gold.errors.is_empty() {
+        Exit::Done
+    } else {
+        Exit::BadRows
+    }
+}
+
+fn bar(items: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} items, {elapsed}, {eta} left");
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(items as u64).with_style(style)
+}

@@ -1,0 +1,303 @@
+//! `mindrail bench`: the four protocols from data to report, a language model
+//! behind a test server, and a run that is killed in the middle.
+
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use mindrail_llm::testing::{Behaviour, TestServer, delayed};
+use serde_json::{Value, json};
+
+use crate::program::{Folder, Ran, repository};
+
+fn dev() -> String {
+    repository("corpus/dev_f.jsonl").display().to_string()
+}
+
+fn report(folder: &Folder, run: &str) -> Value {
+    serde_json::from_str(&folder.read(&format!("{run}/report.json"))).expect("a report")
+}
+
+fn figure(report: &Value, name: &str) -> f64 {
+    let figures = report["figures"].as_array().expect("figures");
+    let found = figures.iter().find(|figure| figure["name"] == name);
+    found.unwrap_or_else(|| panic!("no figure {name}"))["value"].as_f64().expect("a value")
+}
+
+fn bench(folder: &Folder, protocol: &str, more: &[&str]) -> Ran {
+    let data = dev();
+    let mut arguments = vec!["bench", protocol, "--data", &data, "--resamples", "50"];
+    arguments.extend(more);
+    folder.run(&arguments)
+}
+
+#[test]
+fn the_guard_goes_through_three_protocols_on_the_corpus_and_a_gate_decides_the_exit_code() {
+    let folder = Folder::new();
+    for (protocol, headline) in [("distress", "auroc"), ("crisis", "turn_f1"), ("reply", "macro_f1")] {
+        let ran = bench(&folder, protocol, &["--system", "bundle", "--output", protocol, "--limit", "12"]);
+        assert_eq!(ran.code, Some(0), "{protocol}: {}", ran.stderr);
+        let found = figure(&report(&folder, protocol), headline);
+        assert!((0.0..=1.0).contains(&found), "{protocol}: {found}");
+        let page = folder.read(&format!("{protocol}/report.html"));
+        assert!(page.contains("<svg") && !page.contains("http-equiv=\"refresh\""));
+        let passes = format!("{headline}>=0");
+        let fails = format!("{headline}>=1.01");
+        for (gate, code) in [(passes, 0), (fails, 3)] {
+            let more = ["--system", "bundle", "--output", protocol, "--limit", "12", "--min", &gate];
+            let ran = bench(&folder, protocol, &more);
+            assert_eq!(ran.code, Some(code), "{gate}: {}", ran.stderr);
+        }
+    }
+}
+
+#[test]
+fn no_text_of_a_conversation_is_in_a_report_unless_it_is_asked_for() {
+    let folder = Folder::new();
+    let text = "zebras drank all the tea again";
+    let row = json!({
+        "id": "x-000", "language": "en", "turns": [{"role": "user", "text": text, "crisis": ["confirm_SH_past"]}],
+        "signals": {"burden_language":0,"finality_language":0,"escape_framing":0,"hopelessness":0,
+            "active_self_harm":0,"immediate_safety":0,"self_image_crisis":0,"third_party_concern":0,"testing":0},
+        "high_risk": 1, "replies": [], "why": ""
+    });
+    folder.write("data.jsonl", format!("{row}\n"));
+    let run = |output: &str, more: &[&str]| {
+        let mut arguments = vec![
+            "bench",
+            "crisis",
+            "--data",
+            "data.jsonl",
+            "--set",
+            "corpus",
+            "--system",
+            "bundle",
+            "--resamples",
+            "0",
+            "--output",
+            output,
+        ];
+        arguments.extend(more);
+        let ran = folder.run(&arguments);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        let files =
+            ["report.json", "report.md", "report.html", "predictions.jsonl", "cells.jsonl", "plan.json"];
+        files.map(|name| folder.read(&format!("{output}/{name}"))).concat() + &ran.stdout + &ran.stderr
+    };
+    assert!(!run("hidden", &[]).contains(text));
+    assert!(run("shown", &["--show-text"]).contains(text));
+}
+
+/// Answers a crisis question with one label for every third user turn.
+fn labels(number: usize) -> String {
+    if number.is_multiple_of(3) {
+        "{\"labels\": [\"alert_ongoing\"]}".to_owned()
+    } else {
+        "{\"labels\": []}".to_owned()
+    }
+}
+
+fn model_run(server: &TestServer, protocol: &str, limit: &str) -> Vec<String> {
+    let arguments = [
+        "bench",
+        protocol,
+        "--data",
+        &dev(),
+        "--limit",
+        limit,
+        "--resamples",
+        "50",
+        "--system",
+        "llm:test-model",
+        "--endpoint",
+        &server.url(),
+        "--output",
+        "run",
+        "--no-cache",
+    ];
+    arguments.map(str::to_owned).into()
+}
+
+fn run(folder: &Folder, arguments: &[String]) -> Ran {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    folder.run(&arguments)
+}
+
+#[test]
+fn a_run_that_is_killed_in_the_middle_goes_on_without_asking_anything_twice() {
+    let server = TestServer::start(|request| {
+        delayed(Duration::from_millis(15), Behaviour::Answer(labels(request.number)))
+    })
+    .expect("a server");
+    let folder = Folder::new();
+    let arguments = model_run(&server, "crisis", "12");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mindrail"))
+        .args(&arguments)
+        .current_dir(folder.path("."))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the binary starts");
+    let cells = folder.path("run/cells.jsonl");
+    let began = Instant::now();
+    let lines = || std::fs::read_to_string(&cells).map_or(0, |text| text.lines().count());
+    while lines() < 20 && began.elapsed() < Duration::from_mins(1) {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().expect("a running child");
+    child.wait().expect("a dead child");
+    let written = lines();
+    assert!(written >= 20, "only {written} answers in a minute");
+    let before = server.received().len();
+    let ran = run(&folder, &arguments);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let mut asked = BTreeMap::new();
+    for request in server.received() {
+        *asked.entry(request.last_text()).or_insert(0) += 1;
+    }
+    let all = std::fs::read_to_string(&cells).expect("cells").lines().count();
+    assert_eq!(asked.len(), all, "each question has one answer");
+    // What was under way at the kill may be asked again; nothing that was written is.
+    let again = asked.values().filter(|times| **times > 1).count();
+    assert!(
+        again <= before - written + 1,
+        "{again} asked twice, {before} asked before the kill, {written} written"
+    );
+    let third = run(&folder, &arguments);
+    assert_eq!(third.code, Some(0), "{}", third.stderr);
+    assert_eq!(server.received().len(), asked.values().sum::<usize>(), "a finished run asks nothing");
+}
+
+#[test]
+fn refusals_filters_and_answers_that_are_none_are_counted_and_shown_under_each_policy() {
+    let server = TestServer::start(|request| match request.number % 5 {
+        0 => Behaviour::Answer("{\"risk\": 0.9, \"signals\": {}}".to_owned()),
+        1 => Behaviour::Answer("I would rather not say.".to_owned()),
+        2 => Behaviour::FilteredAnswer,
+        3 => Behaviour::FilterAzure,
+        _ => Behaviour::Answer("{\"risk\": 0.1}".to_owned()),
+    })
+    .expect("a server");
+    let folder = Folder::new();
+    let ran = run(&folder, &model_run(&server, "distress", "20"));
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let report = report(&folder, "run");
+    let outcomes = &report["outcomes"];
+    assert_eq!(outcomes["ok"], 8, "{outcomes}");
+    assert_eq!(
+        (&outcomes["unparsable"], &outcomes["content_filtered"]),
+        (&json!(4), &json!(8)),
+        "{outcomes}"
+    );
+    let sections = report["sections"].as_array().expect("sections");
+    assert!(sections.iter().any(|section| section["id"] == "unanswered"));
+}
+
+#[test]
+fn a_key_goes_into_its_header_and_nowhere_else() {
+    let server = TestServer::start(|_| Behaviour::Answer("Safe Response".to_owned())).expect("a server");
+    let folder = Folder::new();
+    let secret = "sk-secret-of-the-test";
+    let mut arguments = model_run(&server, "reply", "5");
+    arguments.extend(["--key-env".to_owned(), "MINDRAIL_TEST_KEY".to_owned()]);
+    let output = Command::new(env!("CARGO_BIN_EXE_mindrail"))
+        .args(&arguments)
+        .env("MINDRAIL_TEST_KEY", secret)
+        .current_dir(folder.path("."))
+        .output()
+        .expect("the binary runs");
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(!said.contains(secret));
+    for request in server.received() {
+        assert_eq!(request.header("authorization"), Some(format!("Bearer {secret}").as_str()));
+        assert!(!request.body.contains(secret));
+    }
+    for file in std::fs::read_dir(folder.path("run")).expect("the run") {
+        let text = std::fs::read_to_string(file.expect("a file").path()).expect("text");
+        assert!(!text.contains(secret));
+    }
+}
+
+#[test]
+fn a_dry_run_asks_nothing_and_says_what_it_would_cost() {
+    let server = TestServer::start(|_| Behaviour::Answer(String::new())).expect("a server");
+    let folder = Folder::new();
+    let mut arguments = model_run(&server, "reply", "5");
+    arguments.extend(["--dry-run", "--price-in", "1", "--price-out", "2"].map(str::to_owned));
+    let ran = run(&folder, &arguments);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stderr.contains("5 questions"), "{}", ran.stderr);
+    assert!(server.received().is_empty() && !folder.path("run").exists());
+}
+
+#[test]
+fn examples_never_come_from_what_is_tested() {
+    let server = TestServer::start(|_| Behaviour::Answer("Safe Response".to_owned())).expect("a server");
+    let folder = Folder::new();
+    let mut arguments = model_run(&server, "reply", "5");
+    arguments.extend(["--shots".to_owned(), "8".to_owned(), "--examples".to_owned(), dev()]);
+    let ran = run(&folder, &arguments);
+    // The examples are the rest of the file: other conversations than the tested.
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let asked = server.received()[0].last_text();
+    assert_eq!(asked.matches("\nLabel:").count(), 9, "eight examples and the question");
+    folder.write("one.jsonl", std::fs::read_to_string(dev()).expect("dev").lines().next().expect("a line"));
+    let tested_alone = [
+        "bench",
+        "reply",
+        "--data",
+        "one.jsonl",
+        "--system",
+        "llm:m",
+        "--endpoint",
+        &server.url(),
+        "--output",
+        "other",
+        "--shots",
+        "1",
+        "--examples",
+        "one.jsonl",
+    ];
+    let ran = folder.run(&tested_alone);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("share an id, a family or their text"), "{}", ran.stderr);
+}
+
+#[test]
+fn predictions_of_others_give_the_figures_of_the_run_that_made_them_and_two_runs_compare() {
+    let folder = Folder::new();
+    let made = bench(&folder, "distress", &["--system", "bundle", "--output", "a"]);
+    assert_eq!(made.code, Some(0), "{}", made.stderr);
+    let read = bench(&folder, "distress", &["--system", "predictions:a/predictions.jsonl", "--output", "b"]);
+    assert_eq!(read.code, Some(0), "{}", read.stderr);
+    let (a, b) = (report(&folder, "a"), report(&folder, "b"));
+    assert_eq!(a["figures"], b["figures"]);
+    let ran = folder.run(&["bench", "compare", "a", "b", "--resamples", "50", "--json", "--output", "c"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let comparison: Value = serde_json::from_str(&ran.stdout).expect("a comparison");
+    let rows = comparison["rows"].as_array().expect("rows");
+    let auroc = rows.iter().find(|row| row["figure"] == "auroc").expect("auroc");
+    assert_eq!((auroc["difference"].as_f64(), auroc["p"].as_f64()), (Some(0.0), Some(1.0)), "{auroc}");
+    assert!(folder.read("c/comparison.html").contains("<table"));
+}
+
+#[test]
+fn bad_predictions_are_told_by_file_row_and_field_and_never_by_their_words() {
+    let folder = Folder::new();
+    let words = "platypus";
+    let id = "f-000";
+    for (rows, expected) in [
+        (String::new(), "p.csv"),
+        (format!("id,risk\n{id},{words}\n"), "p.csv:2"),
+        (format!("id,risk\nnobody-{words},0.5\n"), "not in the data"),
+        (format!("{words}\n1\n"), "`id`"),
+    ] {
+        folder.write("p.csv", &rows);
+        let more = ["--system", "predictions:p.csv", "--output", "run", "--overwrite"];
+        let ran = bench(&folder, "distress", &more);
+        assert_eq!(ran.code, Some(1), "{rows}: {}", ran.stderr);
+        assert!(ran.stderr.contains(expected) && !ran.stderr.contains(words), "{}", ran.stderr);
+    }
+}
