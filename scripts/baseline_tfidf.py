@@ -9,6 +9,10 @@ Output:  JSON. `dev`: trained on all train sources, tested on the dev file.
 
 Thresholds are chosen on out-of-fold scores of the corpus train files, never on
 the rows that are tested in `dev`. Run from the repository's root.
+
+With --predictions FOLDER, what it says of the dev rows is written as predictions
+files (docs/PREDICTIONS.md), so that `mindrail bench compare` can set the
+embedded model beside it, pair by pair.
 """
 
 import argparse
@@ -126,12 +130,22 @@ def places(rows: list[Row], beginning: str) -> np.ndarray:
     return np.array([i for i, r in enumerate(rows) if r.source.startswith(beginning)], int)
 
 
+def write_predictions(options, name: str, rows: list[Row], answers: Iterable[dict]) -> None:
+    """One line for each row, in the shape that `mindrail bench` reads."""
+    if options.predictions:
+        options.predictions.mkdir(parents=True, exist_ok=True)
+        lines = [json.dumps({"id": row.id} | answer) + "\n" for row, answer in zip(rows, answers)]
+        (options.predictions / f"{name}.jsonl").write_text("".join(lines))
+
+
 def risk_section(view: str, train: list[Row], dev: list[Row], options) -> dict[str, dict]:
     model = Risk(view)
     held = model.out_of_fold(train)
     corpus = [i for i, r in enumerate(train) if is_corpus(r)]
     threshold = best_f1_threshold(held[corpus], np.array([train[i].high_risk for i in corpus]))
     scores = model.scores(train, dev, signals=list(dev[0].signals))
+    answers = ({"risk": float(s), "high_risk": bool(s >= threshold)} for s in scores["risk"])
+    write_predictions(options, f"distress_{view}", dev, answers)
     sections = {}
     for part, beginning in DEV_PARTS.items():
         own = places(dev, beginning)
@@ -232,6 +246,11 @@ def crisis_section(train: list[Row], dev: list[Row], options) -> dict[str, dict]
         return by_language(rows, measure, options.seed, options.resamples)
 
     tested = crisis_scores(train, dev)
+    called = (
+        [[CRISES[k] for k in range(len(CRISES)) if (turn, k) in first_crossings(s, thresholds)] for turn in range(len(s))]
+        for s in tested
+    )
+    write_predictions(options, "crisis", dev, ({"turns": turns} for turns in called))
     # Thresholds are chosen on few onsets: how far the figure moves among those
     # that do as well on the train files.
     near = micro_f1_by_thresholds([onsets(r) for r in dev], tested)[f1 >= f1.max() - 0.005]
@@ -309,6 +328,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, default=Path("configs/embedded.toml"))
     parser.add_argument("--output", type=Path, default=Path("docs/baseline_tfidf.json"))
+    parser.add_argument("--predictions", type=Path, help="folder for predictions files of the dev rows")
     parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
