@@ -126,8 +126,9 @@ fn bundle(folder: Option<&Path>) -> anyhow::Result<Bundle> {
     })
 }
 
-/// Says something on standard error.
-#[expect(clippy::print_stderr, reason = "messages for people go to standard error, here and nowhere else")]
+/// Says something on standard error, here and nowhere else. Where nobody listens
+/// any more, nothing is said.
 pub(crate) fn complain(message: &str) {
-    eprintln!("mindrail: {message}");
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "mindrail: {message}");
 }

@@ -2,14 +2,14 @@
 //! the protocol say what else it found, and puts the whole together. Also the
 //! comparison of two runs, and the gate for continuous integration.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::protocol::{Answer, Evaluator, FigureName, Intervals, Item, Judged, Unanswered, judge};
 use crate::report::{
     Cell, Comparison, DataIdentity, Figure, Method, Report, SCHEMA, Section, ShownText, SystemIdentity,
     Table, compare,
 };
-use crate::resampling::{CONFIDENCE, Settings, estimates, paired_tests};
+use crate::resampling::{CONFIDENCE, Settings, Systems, adjust, estimates, paired_tests, right_and_wrong};
 use crate::system::{Benched, ItemOf};
 
 /// What is reported beside the answers.
@@ -199,19 +199,24 @@ where
     let (mut judged, _) = judge(protocol, pair.items, pair.a.1, pair.unanswered);
     let (mut other, _) = judge(protocol, &copies, pair.b.1, pair.unanswered);
     if pair.unanswered == Unanswered::LeftOut {
-        let both: std::collections::BTreeSet<String> = judged
-            .iter()
-            .filter(|one| other.iter().any(|two| two.item.id == one.item.id))
-            .map(|one| one.item.id.clone())
-            .collect();
+        let ids = |all: &[Judged<'_, P>]| -> BTreeSet<String> {
+            all.iter().map(|one| one.item.id.clone()).collect()
+        };
+        let both = &ids(&judged) & &ids(&other);
         judged.retain(|one| both.contains(&one.item.id));
         other.retain(|one| both.contains(&one.item.id));
     }
-    judged.append(&mut other);
-    let tests = paired_tests(&*protocol.evaluator(&judged), settings);
+    let items = judged.len();
+    let whole = right_and_wrong(&protocol.is_right(&judged), &protocol.is_right(&other));
+    let (evaluator_a, evaluator_b) = (protocol.evaluator(&judged), protocol.evaluator(&other));
+    let together: Vec<Judged<'_, P>> = judged.iter().chain(&other).map(Judged::again).collect();
+    let joint = protocol.evaluator(&together);
+    let systems = Systems { a: &*evaluator_a, b: &*evaluator_b, joint: &*joint };
+    let mut tests = paired_tests(&systems, settings);
+    tests.extend(whole);
+    adjust(&mut tests);
     let mut comparison = compare(pair.a.0, pair.b.0, &tests);
-    let share = judged.len() / 2;
-    comparison.notes.push(format!("The tests rest on the {share} items that both runs judge."));
+    comparison.notes.push(format!("The tests rest on the {items} items that both runs judge."));
     comparison
 }
 

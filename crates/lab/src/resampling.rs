@@ -4,13 +4,14 @@
 //! of threads. The draws and the formulas are the core's.
 
 use mindrail_core::metrics::{
-    Resampling, bca_interval, holm, paired_bootstrap_p_value, percentile_interval, randomisation_p_value,
+    Resampling, bca_interval, holm, mcnemar, paired_bootstrap_p_value, percentile_interval,
+    randomisation_p_value,
 };
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::{Evaluator, FigureName, Intervals};
-use crate::report::{Interval, PairedRow};
+use crate::report::{Better, Interval, PairedRow, Unit};
 
 /// How intervals are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,50 +79,96 @@ pub fn estimates(evaluator: &dyn Evaluator, settings: Settings) -> Intervals {
         .collect()
 }
 
-/// The paired tests between two systems on the same items.
+/// Two systems on the same items. Clusters have the same numbers in both.
+pub struct Systems<'a> {
+    /// The first system.
+    pub a: &'a dyn Evaluator,
+    /// The second.
+    pub b: &'a dyn Evaluator,
+    /// Both at once: its first half of clusters holds the first system's answers,
+    /// its second half the second's to the same clusters in the same order.
+    pub joint: &'a dyn Evaluator,
+}
+
+/// The paired tests of every figure that both systems have and that judges.
 ///
-/// `joint` evaluates both at once: its first half of clusters holds the first
-/// system's answers, its second half the second's to the same clusters in the
-/// same order. A draw takes the same clusters for both; a swap exchanges their
-/// answers cluster by cluster. Figures that judge nothing are not tested. The
-/// p-values of one test are corrected together.
-pub fn paired_tests(joint: &dyn Evaluator, settings: Settings) -> Vec<PairedRow> {
-    let clusters = joint.clusters() / 2;
-    let resampling = Resampling::new(clusters, settings.seed);
-    let both = |first: &[u32], second: &[u32]| {
-        (joint.values(&[first, second].concat()), joint.values(&[second, first].concat()))
-    };
-    let nothing = vec![0; clusters];
-    let (a, b) = both(&resampling.original(), &nothing);
-    let drawn = drawn(settings.draws, |draw, multiplicities| {
+/// A draw of the bootstrap takes the same clusters for both. The p-value is of an
+/// approximate randomisation, which exchanges their answers cluster by cluster;
+/// where a figure means another thing for answers of both systems together (one
+/// gives a probability, the other none), it is of the paired bootstrap. All
+/// p-values are corrected together.
+pub fn paired_tests(systems: &Systems<'_>, settings: Settings) -> Vec<PairedRow> {
+    let Systems { a, b, joint } = systems;
+    let resampling = Resampling::new(a.clusters(), settings.seed);
+    let original = resampling.original();
+    let (values_a, values_b) = (a.values(&original), b.values(&original));
+    let drawn_a = drawn(settings.draws, |draw, multiplicities| {
         resampling.draw(draw, multiplicities);
-        let (a, b) = both(multiplicities, &nothing);
-        differences(&a, &b)
+        a.values(multiplicities)
     });
-    let swapped = drawn_pairs(settings.draws, &resampling, &both);
-    let mut rows: Vec<PairedRow> = joint
-        .figures()
-        .iter()
-        .enumerate()
-        .map(|(place, figure)| {
-            let observed = differences(&a, &b)[place];
-            let mut row = row(figure, a[place], b[place]);
-            row.difference = observed;
-            let (draws, swaps) = (column(&drawn, place), column(&swapped, place));
-            row.interval = observed.and_then(|_| percentile_interval(&draws)).map(interval);
-            let test = observed.and_then(|observed| randomisation_p_value(observed, &swaps));
-            (row.p, row.test) = match test {
+    let drawn_b = drawn(settings.draws, |draw, multiplicities| {
+        resampling.draw(draw, multiplicities);
+        b.values(multiplicities)
+    });
+    let nothing = vec![0; original.len()];
+    let together = [
+        joint.values(&[&original[..], &nothing].concat()),
+        joint.values(&[&nothing[..], &original].concat()),
+    ];
+    let swapped = drawn(settings.draws, |draw, kept| {
+        let mut swapped = Vec::new();
+        resampling.swap(draw, kept, &mut swapped);
+        let first = joint.values(&[&kept[..], &swapped].concat());
+        let second = joint.values(&[&swapped[..], kept].concat());
+        first.iter().zip(&second).map(|(a, b)| difference(*a, *b)).collect()
+    });
+    let place_of = |evaluator: &dyn Evaluator, name: &str| {
+        evaluator.figures().iter().position(|figure| figure.name == name)
+    };
+    let judging = a.figures().iter().enumerate().filter(|(_, figure)| figure.better != Better::Neither);
+    let mut rows: Vec<PairedRow> = judging
+        .filter_map(|(at, figure)| {
+            let other = place_of(*b, &figure.name)?;
+            let (value_a, value_b) = (values_a[at], values_b[other]);
+            let mut row = row(figure, value_a, value_b);
+            row.difference = difference(value_a, value_b);
+            let observed = row.difference?;
+            let draws: Vec<Option<f64>> =
+                drawn_a.iter().zip(&drawn_b).map(|(a, b)| difference(a[at], b[other])).collect();
+            row.interval = percentile_interval(&draws).map(interval);
+            let alike = |place: &usize| together[0][*place] == value_a && together[1][*place] == value_b;
+            let exchanged = place_of(*joint, &figure.name).filter(alike);
+            let p = exchanged.and_then(|place| randomisation_p_value(observed, &column(&swapped, place)));
+            (row.p, row.test) = match p {
                 Some(p) => (Some(p), "approximate randomisation".to_owned()),
-                None => match observed.and_then(|_| paired_bootstrap_p_value(&draws)) {
-                    Some(p) => (Some(p), "paired bootstrap".to_owned()),
-                    None => (None, String::new()),
-                },
+                None => (paired_bootstrap_p_value(&draws), "paired bootstrap".to_owned()),
             };
-            row
+            Some(row)
         })
         .collect();
     adjust(&mut rows);
     rows
+}
+
+/// `McNemar`'s test on which items are judged rightly as a whole.
+pub fn right_and_wrong(a: &[bool], b: &[bool]) -> Option<PairedRow> {
+    let only = |own: &[bool], other: &[bool]| own.iter().zip(other).filter(|(x, y)| **x && !**y).count();
+    let share = |right: &[bool]| right.iter().filter(|right| **right).count() as f64 / right.len() as f64;
+    let figure = FigureName {
+        name: "items_right".to_owned(),
+        title: "Items judged rightly as a whole".to_owned(),
+        unit: Unit::Share,
+        better: Better::Higher,
+        support: Some(a.len() as u64),
+    };
+    if a.is_empty() || a.len() != b.len() {
+        return None;
+    }
+    let mut row = row(&figure, Some(share(a)), Some(share(b)));
+    row.difference = difference(row.a, row.b);
+    row.p = Some(mcnemar(only(a, b), only(b, a)).p_value);
+    "McNemar, items taken as independent".clone_into(&mut row.test);
+    Some(row)
 }
 
 /// Holm's correction over all rows that have a p-value.
@@ -153,8 +200,8 @@ fn row(figure: &FigureName, a: Option<f64>, b: Option<f64>) -> PairedRow {
     }
 }
 
-fn differences(a: &[Option<f64>], b: &[Option<f64>]) -> Vec<Option<f64>> {
-    a.iter().zip(b).map(|(a, b)| Some(b.as_ref()? - a.as_ref()?)).collect()
+fn difference(a: Option<f64>, b: Option<f64>) -> Option<f64> {
+    Some(b? - a?)
 }
 
 /// One row of values for each draw, made in parallel.
@@ -170,20 +217,6 @@ fn drawn_groups(evaluator: &dyn Evaluator, resampling: &Resampling) -> Vec<Vec<O
     drawn(resampling.jackknife_groups() as u64, |group, multiplicities| {
         resampling.leave_out(group as usize, multiplicities);
         evaluator.values(multiplicities)
-    })
-}
-
-/// Differences between the systems when they have exchanged clusters by chance.
-fn drawn_pairs(
-    draws: u64,
-    resampling: &Resampling,
-    both: &(impl Fn(&[u32], &[u32]) -> (Vec<Option<f64>>, Vec<Option<f64>>) + Sync),
-) -> Vec<Vec<Option<f64>>> {
-    drawn(draws, |draw, kept| {
-        let mut swapped = Vec::new();
-        resampling.swap(draw, kept, &mut swapped);
-        let (a, b) = both(kept, &swapped);
-        differences(&a, &b)
     })
 }
 

@@ -96,7 +96,10 @@ pub fn read_gold<P: FromSamples>(
     };
     let (mut rows, mut found) = (Vec::new(), BTreeSet::new());
     for file in files {
-        gold.files.insert(name_of(file), sha256_of(file)?);
+        let name = name_of(file);
+        // Two files of one name in two folders are two files.
+        let name = if gold.files.contains_key(&name) { file.display().to_string() } else { name };
+        gold.files.insert(name, sha256_of(file)?);
         let (set, samples) = sets::read(file, set)?;
         found.insert(set.wire());
         let prefix = if files.len() > 1 { format!("{}:", stem(file)) } else { String::new() };

@@ -6,21 +6,16 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use clap::Args;
-use mindrail_data::sets::DataSet;
+use clap::{Args, Parser as _};
 use mindrail_lab::bench::{Pair, compare_runs};
-use mindrail_lab::protocol::crisis::Crisis;
-use mindrail_lab::protocol::distress::Distress;
-use mindrail_lab::protocol::harm::{Harm, HarmSet};
-use mindrail_lab::protocol::reply::{Reply, ReplySet};
 use mindrail_lab::report::{Colour, Comparison, Report};
 use mindrail_lab::resampling::Settings;
 use mindrail_lab::source::{FromSamples, read_gold};
 use mindrail_lab::system::{Benched, read_predictions};
 
 use super::one::Session;
-use super::{UnansweredName, data_set};
-use crate::commands::Exit;
+use super::{Bench, Common};
+use crate::commands::{Cli, Command, Exit};
 
 /// Compare two runs on the same data.
 ///
@@ -47,10 +42,6 @@ pub(crate) struct Compare {
     #[arg(long, default_value_t = 17)]
     seed: u64,
 
-    /// What counts for an item that a system did not answer.
-    #[arg(long, value_enum, default_value_t = UnansweredName::Negative)]
-    unanswered: UnansweredName,
-
     /// Write comparison.json, comparison.md and comparison.html here.
     #[arg(long, value_name = "FOLDER")]
     output: Option<PathBuf>,
@@ -75,42 +66,72 @@ impl Compare {
         if a.data.files != b.data.files {
             bail!("the two runs are on different data; their figures differ for that reason too");
         }
-        let comparison = match a.protocol.as_str() {
-            "distress" => self.compare(&Distress::default(), &a, &b)?,
-            "crisis" => self.compare(&Crisis::default(), &a, &b)?,
-            "reply" => self.compare(&Reply::on(ReplySet::Other), &a, &b)?,
-            "harm" => self.compare(&Harm::on(HarmSet::Other), &a, &b)?,
-            other => {
-                bail!("{} is a run of `{other}`, expected distress, crisis, reply or harm", self.a.display())
+        let comparison = match (command_of(&self.a)?, command_of(&self.b)?) {
+            (Bench::Distress(one), Bench::Distress(other)) => {
+                let protocol = self.same(one.protocol(), &other.protocol())?;
+                self.compare(&protocol, [&one.common, &other.common], [&a, &b])?
             }
+            (Bench::Crisis(one), Bench::Crisis(other)) => {
+                let protocol = self.same(one.protocol(), &other.protocol())?;
+                self.compare(&protocol, [&one.common, &other.common], [&a, &b])?
+            }
+            (Bench::Reply(one), Bench::Reply(other)) => {
+                let protocol = self.same(one.protocol()?, &other.protocol()?)?;
+                self.compare(&protocol, [&one.common, &other.common], [&a, &b])?
+            }
+            (Bench::Harm(one), Bench::Harm(other)) => {
+                let protocol = self.same(one.protocol()?, &other.protocol()?)?;
+                self.compare(&protocol, [&one.common, &other.common], [&a, &b])?
+            }
+            _ => bail!("the records of the two runs name other protocols than their reports"),
         };
         self.show(&comparison)?;
         Ok(Exit::Done)
     }
 
-    fn compare<P>(&self, protocol: &P, a: &Report, b: &Report) -> anyhow::Result<Comparison>
+    /// The protocol of both runs.
+    fn same<P: PartialEq>(&self, a: P, b: &P) -> anyhow::Result<P> {
+        if a != *b {
+            bail!(
+                "{} and {} were made with other conventions; see `options` in report.json",
+                self.a.display(),
+                self.b.display()
+            );
+        }
+        Ok(a)
+    }
+
+    fn compare<P>(
+        &self,
+        protocol: &P,
+        args: [&Common; 2],
+        reports: [&Report; 2],
+    ) -> anyhow::Result<Comparison>
     where
         P: Benched + FromSamples,
         P::Input: Clone,
         P::Gold: Clone,
     {
-        let session = session_of(&self.a)?;
-        let files = if self.data.is_empty() { &session.data } else { &self.data };
-        let set: Option<DataSet> =
-            session.set.as_deref().map(data_set).transpose().map_err(anyhow::Error::msg)?;
-        let mut gold = read_gold(protocol, files, set).context("the data of the runs")?;
+        let [a, b] = reports;
+        if args[0].unanswered.policy() != args[1].unanswered.policy() {
+            bail!("the two runs count unanswered items in other ways (--unanswered)");
+        }
+        let files = if self.data.is_empty() { &args[0].data } else { &self.data };
+        let mut gold = read_gold(protocol, files, args[0].set).context("the data of the runs")?;
         if gold.files != a.data.files {
             bail!("the data files have changed since the runs; expected the same SHA-256");
         }
-        gold.items.truncate(session.limit.unwrap_or(usize::MAX));
         let ids = gold.items.iter().map(|item| item.id.as_str()).collect();
         let answers_a = read_predictions(&self.a.join("predictions.jsonl"), &ids)?;
         let answers_b = read_predictions(&self.b.join("predictions.jsonl"), &ids)?;
+        // Both runs took the first items; what only one of them judged is in neither.
+        let limit = args.iter().filter_map(|args| args.limit).min();
+        gold.items.truncate(limit.unwrap_or(usize::MAX));
         let pair = Pair {
             items: &gold.items,
             a: (a, &answers_a),
             b: (b, &answers_b),
-            unanswered: self.unanswered.policy(),
+            unanswered: args[0].unanswered.policy(),
         };
         let settings = Settings { draws: self.resamples, seed: self.seed, ..Settings::default() };
         Ok(compare_runs(protocol, &pair, settings))
@@ -144,10 +165,16 @@ fn report_of(folder: &Path) -> anyhow::Result<Report> {
     serde_json::from_str(&text).with_context(|| format!("{} is no report of this version", file.display()))
 }
 
-/// The newest session of a run.
-fn session_of(folder: &Path) -> anyhow::Result<Session> {
+/// The command of a run's newest session.
+fn command_of(folder: &Path) -> anyhow::Result<Bench> {
     let file = folder.join("record.jsonl");
     let text = fs::read_to_string(&file).with_context(|| format!("{}", file.display()))?;
-    let last = text.lines().last().with_context(|| format!("{} is empty", file.display()))?;
-    serde_json::from_str(last).with_context(|| format!("{}: last line is no session", file.display()))
+    let sessions = text.lines().rev().filter_map(|line| serde_json::from_str::<Session>(line).ok());
+    let newest =
+        sessions.into_iter().next().with_context(|| format!("{} holds no session", file.display()))?;
+    let arguments = std::iter::once("mindrail".to_owned()).chain(newest.command);
+    match Cli::try_parse_from(arguments) {
+        Ok(Cli { command: Command::Bench(bench) }) => Ok(bench),
+        _ => bail!("{}: the newest session is no benchmark of this version", file.display()),
+    }
 }

@@ -76,7 +76,7 @@ pub(crate) struct DistressArgs {
 }
 
 impl DistressArgs {
-    fn protocol(&self) -> Distress {
+    pub(super) fn protocol(&self) -> Distress {
         let decision = if self.by_threshold { Decision::Threshold } else { Decision::Stated };
         Distress { threshold: self.threshold, decision, seed: self.common.seed, ..Distress::default() }
     }
@@ -87,7 +87,7 @@ pub(crate) struct CrisisArgs {
     #[command(flatten)]
     common: Common,
 
-    /// How dialogues without any label enter the figures of whole dialogues.
+    /// How dialogues without any label in gold enter the figures.
     #[arg(long, value_enum, default_value_t = EmptyName::Counted)]
     empty_dialogues: EmptyName,
 
@@ -103,7 +103,7 @@ enum EmptyName {
 }
 
 impl CrisisArgs {
-    fn protocol(&self) -> Crisis {
+    pub(super) fn protocol(&self) -> Crisis {
         let empty = match self.empty_dialogues {
             EmptyName::Counted => EmptyDialogues::Counted,
             EmptyName::LeftOut => EmptyDialogues::LeftOut,
@@ -133,7 +133,7 @@ pub(crate) struct Common {
     #[arg(long, value_name = "FOLDER")]
     output: PathBuf,
 
-    /// Judge the first so many items only; the report says so.
+    /// Judge the first so many items only, for a quick look; no sample of the data.
     #[arg(long, value_name = "ITEMS")]
     limit: Option<usize>,
 

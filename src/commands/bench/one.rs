@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
-use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
@@ -11,10 +10,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use mindrail_core::assessor::Assessor as _;
 use mindrail_core::guard::Guard;
 use mindrail_core::policy::Policy;
-use mindrail_lab::bench::{Setting, TextInReport, report};
+use mindrail_lab::bench::{GateError, Setting, TextInReport, report};
 use mindrail_lab::protocol::{Answer, Protocol};
 use mindrail_lab::report::{Colour, Report, SystemIdentity, html, markdown, summary, terminal};
-use mindrail_lab::run::{Existing, Plan, RunFolder};
+use mindrail_lab::run::{Existing, Plan, Repair, RunFolder, Usage};
 use mindrail_lab::source::{FromSamples, Gold, read_gold, sha256_of};
 use mindrail_lab::system::{Benched, ItemOf, answer_by_guard, answers_of_cells, read_predictions};
 use mindrail_model::assessor::EmbeddedAssessor;
@@ -24,35 +23,50 @@ use super::system::{System, named};
 use super::{Common, remote};
 use crate::commands::{Exit, bundle, complain};
 
-/// A line of a run's record.
+/// A line of a run's record: a session's beginning. The command line holds no
+/// secret, since keys are named by their variable.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Session {
     /// Seconds since 1970 at which it began.
     pub(super) began: u64,
     /// Version of Mindrail.
     pub(super) mindrail: String,
-    /// The data files, as they were named.
-    pub(super) data: Vec<PathBuf>,
-    /// The data set, where it was named.
-    pub(super) set: Option<String>,
-    /// Items at most.
-    pub(super) limit: Option<usize>,
+    /// The arguments, from which `compare` knows data and conventions.
+    pub(super) command: Vec<String>,
+}
+
+/// Another line of it: a session's end.
+#[derive(Debug, Serialize)]
+struct Ending {
+    ended: u64,
+    answers: usize,
+    usage: Usage,
 }
 
 /// What a system is made of, ready to answer.
 enum Ready {
-    Guard(Box<EmbeddedAssessor>, Box<Policy>),
-    Predictions(PathBuf),
+    /// With the manifest of the bundle, which names what trained it.
+    Guard(Box<EmbeddedAssessor>, Box<Policy>, String),
+    Predictions,
     Model(Box<remote::Model>),
 }
+
+/// Bad rows that are named; the rest is counted.
+const NAMED_ERRORS: usize = 10;
 
 /// Runs a protocol.
 pub(super) fn run<P: Benched + FromSamples>(protocol: &P, args: &Common) -> anyhow::Result<Exit> {
     let mut gold = read_gold(protocol, &args.data, args.set)?;
-    gold.items.truncate(args.limit.unwrap_or(usize::MAX));
     if gold.items.is_empty() {
-        bail!("no item of {} files has gold for the {} protocol", args.data.len(), P::NAME);
+        gold.errors.iter().take(NAMED_ERRORS).for_each(|error| complain(&error.to_string()));
+        bail!("no row of the data ({}) says what is so for the {} protocol", gold.set, P::NAME);
     }
+    // Predictions are read before a folder is touched: a bad file must not cost a run.
+    let predicted = match &args.system {
+        System::Predictions(file) => Some(predictions(protocol, file, &gold)?),
+        System::Bundle(_) | System::Model(_) => None,
+    };
+    gold.items.truncate(args.limit.unwrap_or(usize::MAX));
     let (ready, identity, options) = system(protocol, args, &gold.items)?;
     if let (Ready::Model(model), true) = (&ready, args.remote.is_dry_run()) {
         args.remote.say_estimate(protocol, &gold.items, None, model);
@@ -60,16 +74,24 @@ pub(super) fn run<P: Benched + FromSamples>(protocol: &P, args: &Common) -> anyh
     }
     let mut plan = Plan::new(P::NAME, identity.clone(), gold.files.clone());
     plan.options = options;
+    if args.rescore && !args.output.join("plan.json").exists() {
+        bail!("{} holds no run whose report could be made again", args.output.display());
+    }
     let existing = if args.overwrite { Existing::Replace } else { Existing::Resume };
     let mut folder = RunFolder::open(&args.output, &plan, existing)?;
-    folder.note(&session(args))?;
+    if folder.cells.repair() == Repair::CutLastLine {
+        complain("an answer that a kill had cut short was taken off and is asked for again");
+    }
+    folder.note(&session())?;
     if !args.rescore {
         answer(protocol, args, &gold.items, &ready, &mut folder)?;
+        let (answers, usage) = (folder.cells.len(), folder.cells.usage());
+        folder.note(&Ending { ended: now(), answers, usage })?;
+        if usage.input_tokens > 0 {
+            complain(&format!("{} tokens asked, {} answered", usage.input_tokens, usage.output_tokens));
+        }
     }
-    let answers = match &ready {
-        Ready::Predictions(file) => predictions(protocol, file, &gold)?,
-        Ready::Guard(..) | Ready::Model(_) => answers_of_cells(protocol, &gold.items, &folder.cells),
-    };
+    let answers = predicted.unwrap_or_else(|| answers_of_cells(protocol, &gold.items, &folder.cells));
     let setting = Setting {
         system: identity,
         set: gold.set.clone(),
@@ -80,6 +102,7 @@ pub(super) fn run<P: Benched + FromSamples>(protocol: &P, args: &Common) -> anyh
     };
     let mut report = report(protocol, &gold.items, &answers, &setting);
     report.notes.extend(notes(args, &gold));
+    report.notes.extend(trained_on(&ready, &gold));
     write(&folder, &report, &answers)?;
     say(args, &report)?;
     Ok(exit(args, &gold, &report))
@@ -98,17 +121,19 @@ fn system<P: Benched + FromSamples>(
     let identity = |kind: &str, name: String, hashes| SystemIdentity { kind: kind.to_owned(), name, hashes };
     Ok(match &args.system {
         System::Bundle(folder) => {
-            let assessor = EmbeddedAssessor::new(&bundle(folder.as_deref())?)?;
+            let bundle = bundle(folder.as_deref())?;
+            let manifest = serde_json::to_string(&bundle.manifest.training)?;
+            let assessor = EmbeddedAssessor::new(&bundle)?;
             let policy = policy(args)?;
             let model = assessor.model();
             let hashes = named([("bundle", model.sha256.clone()), ("policy", policy.sha256())]);
             let identity = identity("bundle", format!("{} {}", model.name, model.version), hashes);
-            (Ready::Guard(Box::new(assessor), Box::new(policy)), identity, options)
+            (Ready::Guard(Box::new(assessor), Box::new(policy), manifest), identity, options)
         }
         System::Predictions(file) => {
             let hashes = named([("predictions", sha256_of(file)?)]);
             let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            (Ready::Predictions(file.clone()), identity("predictions", name, hashes), options)
+            (Ready::Predictions, identity("predictions", name, hashes), options)
         }
         System::Model(name) => {
             let model = args.remote.model(protocol, name, items, args.seed)?;
@@ -131,15 +156,27 @@ fn policy(args: &Common) -> anyhow::Result<Policy> {
     Ok(Policy::from_toml(&path.display().to_string(), &text)?)
 }
 
-fn session(args: &Common) -> Session {
-    let began = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    Session {
-        began,
-        mindrail: env!("CARGO_PKG_VERSION").to_owned(),
-        data: args.data.clone(),
-        set: args.set.map(|set| set.wire().to_owned()),
-        limit: args.limit,
-    }
+fn session() -> Session {
+    let command = std::env::args().skip(1).collect();
+    Session { began: now(), mindrail: env!("CARGO_PKG_VERSION").to_owned(), command }
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// What must be said where the data trained the bundle.
+fn trained_on<I>(ready: &Ready, gold: &Gold<I>) -> Option<String> {
+    let Ready::Guard(_, _, manifest) = ready else { return None };
+    let known = gold.files.iter().filter(|(_, sha256)| manifest.contains(sha256.as_str()));
+    let names: Vec<&str> = known.map(|(name, _)| name.as_str()).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "{} stands in the bundle's manifest: it trained the model or chose its checkpoint, so these figures are no test.",
+            names.join(", ")
+        )
+    })
 }
 
 /// Lets the system answer what has no answer yet.
@@ -154,8 +191,8 @@ fn answer<P: Benched>(
         complain(&format!("going on behind {} answers", folder.cells.len()));
     }
     match ready {
-        Ready::Predictions(_) => Ok(()),
-        Ready::Guard(assessor, policy) => {
+        Ready::Predictions => Ok(()),
+        Ready::Guard(assessor, policy, _) => {
             let guard = Guard { assessor: &**assessor, policy };
             let bar = bar(items.len());
             let progress = |done: usize| bar.set_position(done as u64);
@@ -231,13 +268,15 @@ fn say(args: &Common, report: &Report) -> anyhow::Result<()> {
 
 /// Gates first, then bad rows.
 fn exit<I>(args: &Common, gold: &Gold<I>, report: &Report) -> Exit {
-    let missed: Vec<String> =
-        args.min.iter().filter_map(|gate| gate.check(report).err()).map(|error| error.to_string()).collect();
-    missed.iter().for_each(|message| complain(message));
-    for error in gold.errors.iter().take(10) {
-        complain(&error.to_string());
+    let missed: Vec<GateError> = args.min.iter().filter_map(|gate| gate.check(report).err()).collect();
+    missed.iter().for_each(|error| complain(&error.to_string()));
+    gold.errors.iter().take(NAMED_ERRORS).for_each(|error| complain(&error.to_string()));
+    if gold.errors.len() > NAMED_ERRORS {
+        complain(&format!("and {} more rows", gold.errors.len() - NAMED_ERRORS));
     }
-    if !missed.is_empty() {
+    if missed.iter().any(|error| matches!(error, GateError::Unknown { .. })) {
+        Exit::Failed
+    } else if !missed.is_empty() {
         Exit::Reached
     } else if gold.errors.is_empty() {
         Exit::Done

@@ -64,7 +64,7 @@ pub(super) struct RemoteArgs {
     budget_tokens: Option<u64>,
 
     /// Stop before more money than this is spent, in the prices' currency.
-    #[arg(long, value_name = "AMOUNT", requires = "price_in")]
+    #[arg(long, value_name = "AMOUNT", requires_all = ["price_in", "price_out"])]
     budget: Option<f64>,
 
     /// Price of a million tokens asked.
@@ -110,6 +110,8 @@ impl RemoteArgs {
         let Some(url) = self.endpoint.clone() else {
             bail!("llm:{model} needs --endpoint URL, such as http://localhost:8000/v1");
         };
+        // Refused here where it holds a secret, before anything is written or said.
+        let url = Endpoint::new(&url, model)?.url().to_owned();
         let asking = Asking {
             model: model.to_owned(),
             examples: self.shots(protocol, tested, seed)?,

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
 
+use anyhow::bail;
 use clap::{Args, ValueEnum};
 use mindrail_data::family::FamilyRule;
 use mindrail_data::split::{Fractions, Outcome, Plan, split};
@@ -67,6 +68,13 @@ impl Split {
             (None, By::Family) => None,
         };
         let plan = Plan { family, stratify: self.stratify, fractions: self.fractions, seed: self.seed };
+        let holds_files = std::fs::read_dir(&self.output).is_ok_and(|mut entries| entries.next().is_some());
+        if holds_files {
+            bail!(
+                "{} holds files already; parts of two splits must not mix, name another folder",
+                self.output.display()
+            );
+        }
         let outcome = split(&self.file, &plan, &self.output, &mut |error| complain(&error.to_string()))?;
         let mut out = std::io::stdout().lock();
         if self.json {

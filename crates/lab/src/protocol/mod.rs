@@ -118,6 +118,13 @@ pub struct Judged<'a, P: Protocol> {
     pub outcome: Outcome,
 }
 
+impl<P: Protocol> Judged<'_, P> {
+    /// The same once more.
+    pub(crate) fn again(&self) -> Self {
+        Self { item: self.item, prediction: self.prediction.clone(), outcome: self.outcome }
+    }
+}
+
 /// A published protocol, with its options as fields.
 pub trait Protocol: Sized + Sync {
     /// `distress`, `crisis`, `reply` or `harm`.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -74,14 +74,14 @@ const SYNC_EVERY: usize = 32;
 
 impl CellLog {
     pub(super) fn open(path: &Path) -> Result<Self, RunError> {
-        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+        let options = OpenOptions::new().read(true).append(true).create(true).open(path);
         let mut file = options.map_err(RunError::io(path))?;
+        file.try_lock().map_err(|_| RunError::Busy { file: path.to_owned() })?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(RunError::io(path))?;
         let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
         let repair = if whole == bytes.len() { Repair::None } else { Repair::CutLastLine };
         file.set_len(whole as u64).map_err(RunError::io(path))?;
-        file.seek(SeekFrom::End(0)).map_err(RunError::io(path))?;
         let cells = parse(path, &bytes[..whole])?;
         Ok(Self { path: path.to_owned(), file, cells, repair, unsynced: 0 })
     }

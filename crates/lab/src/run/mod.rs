@@ -40,6 +40,12 @@ pub enum RunError {
         /// The folder.
         folder: PathBuf,
     },
+    /// Another program is at work in the folder.
+    #[error("{file} is in use by another program; wait for it, or name another folder", file = .file.display())]
+    Busy {
+        /// The file.
+        file: PathBuf,
+    },
     /// A file of the run is damaged.
     #[error("{file}, line {line}: found {found}, expected {expected}", file = .file.display())]
     Damaged {
@@ -98,7 +104,7 @@ impl RunFolder {
                 Existing::Resume => plan.check(path, &plan_file)?,
                 Existing::Replace => remove_run(path)?,
             }
-        } else if path.exists() && fs::read_dir(path).map_err(RunError::io(path))?.next().is_some() {
+        } else if path.exists() && holds_something(path)? {
             return Err(RunError::NotARun { folder: path.to_owned() });
         }
         fs::create_dir_all(path).map_err(RunError::io(path))?;
@@ -130,7 +136,14 @@ impl RunFolder {
     }
 }
 
-/// Removes the files of a run and nothing else.
+/// Whether a folder holds anything but what a kill left of a plan.
+fn holds_something(folder: &Path) -> Result<bool, RunError> {
+    let entries = fs::read_dir(folder).map_err(RunError::io(folder))?;
+    Ok(entries.flatten().any(|entry| entry.file_name() != "plan.part"))
+}
+
+/// Removes the files of a run and nothing else; the cache of answers stays, since
+/// what it holds is still what was answered.
 fn remove_run(folder: &Path) -> Result<(), RunError> {
     const FILES: [&str; 7] = [
         "cells.jsonl",

@@ -1,6 +1,6 @@
 //! The harm protocol before the guard and in words. The guard reads question and
-//! answer as a conversation of two turns; what it says of safe and unsafe is its
-//! severity, of any kind but none.
+//! answer as a conversation of two turns, and gives categories and a severity;
+//! which of them decides safe or unsafe is the protocol's option.
 
 use mindrail_core::conversation::{Conversation, Role, Turn};
 use mindrail_core::guard::Guard;

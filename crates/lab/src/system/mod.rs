@@ -72,9 +72,10 @@ pub trait Benched: Protocol {
     fn verdicts(&self, item: &ItemOf<Self>, prediction: &Self::Prediction) -> [String; 2];
 }
 
-/// The key of a question's cell.
-pub fn cell_key(id: &str, parts: usize, part: usize) -> String {
-    if parts == 1 { id.to_owned() } else { format!("{id}#{part}") }
+/// The key of a question's cell. A bundle answers an item whole, under its id
+/// alone; a language model answers part by part.
+pub fn cell_key(id: &str, part: usize) -> String {
+    format!("{id}#{part}")
 }
 
 /// The answers that a run's cells hold. An item with an unfinished part is left
@@ -93,19 +94,25 @@ fn answer_of_cells<P: Benched>(
     item: &ItemOf<P>,
     cells: &CellLog,
 ) -> Option<Answer<P::Prediction>> {
-    // A bundle answers an item whole, whatever its parts.
     if let Some(cell) = cells.get(&item.id) {
         let whole = cell.answer.clone();
-        let prediction = whole.and_then(|answer| serde_json::from_value(answer).ok());
-        return Some(Answer { id: item.id.clone(), outcome: cell.outcome, prediction });
+        let prediction: Option<P::Prediction> = whole.and_then(|answer| serde_json::from_value(answer).ok());
+        let outcome = outcome_of(cell.outcome, prediction.is_some());
+        return Some(Answer { id: item.id.clone(), outcome, prediction });
     }
     let count = protocol.parts(item);
-    let parts: Option<Vec<_>> = (0..count).map(|part| cells.get(&cell_key(&item.id, count, part))).collect();
+    let parts: Option<Vec<_>> = (0..count).map(|part| cells.get(&cell_key(&item.id, part))).collect();
     let parts = parts?;
     let outcome = parts.iter().map(|cell| cell.outcome).find(|outcome| *outcome != Outcome::Ok);
     let values = parts.iter().map(|cell| cell.answer.clone()).collect();
     let prediction = protocol.assemble(item, values);
-    Some(Answer { id: item.id.clone(), outcome: outcome.unwrap_or(Outcome::Ok), prediction })
+    let outcome = outcome_of(outcome.unwrap_or(Outcome::Ok), prediction.is_some());
+    Some(Answer { id: item.id.clone(), outcome, prediction })
+}
+
+/// An answer that cannot be read is none, whoever gave it.
+fn outcome_of(outcome: Outcome, is_read: bool) -> Outcome {
+    if outcome == Outcome::Ok && !is_read { Outcome::Unparsable } else { outcome }
 }
 
 /// Turns as lines with speaker names, as prompts show them.

@@ -45,8 +45,7 @@ pub enum PredictionsError {
     },
 }
 
-/// The answers in a file. `ids` are the data's; `columns` are fields that stand
-/// in every row and mean nothing to the protocol, such as `run` or `model`.
+/// The answers in a file. `ids` are the data's.
 ///
 /// # Errors
 /// [`PredictionsError`] for the first row that cannot be used: a system that
@@ -95,7 +94,9 @@ fn answer<P: DeserializeOwned>(record: Record) -> Result<Answer<P>, String> {
             .map_err(|_| "found another `outcome`, expected ok, refused, content_filtered, truncated, unparsable, timeout, failed, not_evaluated or missing".to_owned())?,
     };
     if outcome != Outcome::Ok {
-        return Ok(Answer { id, outcome, prediction: None });
+        // What was said of a part of the item, if anything.
+        let prediction = serde_json::from_value(Value::Object(fields)).ok();
+        return Ok(Answer { id, outcome, prediction });
     }
     // The parser's own words would repeat the value, so only the field is said.
     let prediction = serde_json::from_value(Value::Object(fields)).map_err(|error| {
@@ -116,10 +117,11 @@ fn reason(error: &serde_json::Error) -> String {
     }
     let known = ["missing field", "unknown field", "invalid type", "expected"];
     match known.iter().find(|words| text.starts_with(**words)) {
-        Some(&words @ ("missing field" | "unknown field")) => {
+        Some(&words @ "missing field") => {
             let name = text.split('`').nth(1).unwrap_or_default();
             format!("{words} `{name}`")
         }
+        Some(&"unknown field") => "a field that the protocol does not have".to_owned(),
         Some(words) => (*words).to_owned(),
         None => "a value out of range".to_owned(),
     }

@@ -63,7 +63,7 @@ impl<P: Benched> Open<'_, P> {
 fn open<'a, P: Benched>(protocol: &P, items: &'a [ItemOf<P>], cells: &CellLog) -> Vec<Open<'a, P>> {
     let questions = items.iter().flat_map(|item| {
         let parts = protocol.parts(item);
-        (0..parts).map(move |part| Open { item, part, key: cell_key(&item.id, parts, part) })
+        (0..parts).map(move |part| Open { item, part, key: cell_key(&item.id, part) })
     });
     questions.filter(|open| !cells.is_settled(&open.key)).collect()
 }
@@ -82,7 +82,7 @@ pub fn estimate<P: Benched>(
     for item in items {
         let parts = protocol.parts(item);
         for part in 0..parts {
-            let key = cell_key(&item.id, parts, part);
+            let key = cell_key(&item.id, part);
             if is_open(&key) {
                 requests.push(Open { item, part, key }.job(protocol, &prompt, asking).request);
             }

@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 
 use super::{Benched, ItemOf};
+use crate::protocol::Item;
 
 /// Examples that cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -35,13 +36,12 @@ pub fn choose_shots<P: Benched>(
     count: usize,
     seed: u64,
 ) -> Result<String, ShotsError> {
-    let ids: HashSet<&str> = tested.iter().map(|item| item.id.as_str()).collect();
-    let clusters: HashSet<&str> = tested.iter().map(|item| item.cluster.as_str()).collect();
-    let texts: HashSet<String> = tested.iter().map(|item| normal(&protocol.shown(item))).collect();
+    let names: HashSet<&str> = tested.iter().flat_map(own_names).collect();
+    let lines: HashSet<String> =
+        tested.iter().flat_map(|item| telling_lines(&protocol.shown(item))).collect();
     let may_be_shown = |item: &&ItemOf<P>| {
-        !ids.contains(item.id.as_str())
-            && !clusters.contains(item.cluster.as_str())
-            && !texts.contains(&normal(&protocol.shown(item)))
+        !own_names(item).any(|name| names.contains(name))
+            && !telling_lines(&protocol.shown(item)).iter().any(|line| lines.contains(line))
     };
     let mut usable: Vec<&ItemOf<P>> = pool.iter().filter(may_be_shown).collect();
     if usable.len() < count {
@@ -68,7 +68,21 @@ fn in_turn<'a, P: Benched>(protocol: &P, shuffled: &[&'a ItemOf<P>], count: usiz
     ranked.into_iter().map(|(_, _, item)| item).collect()
 }
 
-/// A text without what copies differ in: case, spacing, punctuation.
-fn normal(text: &str) -> String {
-    text.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+/// The names of an item that are the data's own. A name that only counts rows
+/// stands for other rows in another file.
+fn own_names<I, G>(item: &Item<I, G>) -> impl Iterator<Item = &str> {
+    let names = [item.id.as_str(), item.cluster.as_str()];
+    names.into_iter().filter(|name| !name.contains("row-") && !name.contains("dialogue-"))
+}
+
+/// Letters and digits from which on a shared line shows a shared dialogue.
+const TELLING: usize = 20;
+
+/// The lines of a text that are long enough to tell it, without what copies
+/// differ in: case, spacing, punctuation.
+fn telling_lines(text: &str) -> Vec<String> {
+    let normal = |line: &str| -> String {
+        line.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    };
+    text.lines().map(normal).filter(|line| line.chars().count() >= TELLING).collect()
 }

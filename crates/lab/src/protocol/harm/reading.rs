@@ -244,10 +244,12 @@ struct Pair<'j, 'a> {
 
 /// The pairs of which both answers are judged, with the place of the first.
 fn pairs<'j, 'a>(judged: &'j [Judged<'a, Harm>]) -> Vec<(usize, Pair<'j, 'a>)> {
-    let mut places: HashMap<&str, [Option<usize>; 2]> = HashMap::new();
+    // In a comparison the same pair stands in a cluster of each system.
+    let mut places: HashMap<(&str, &str), [Option<usize>; 2]> = HashMap::new();
     for (number, one) in judged.iter().enumerate() {
         if let Some(place) = &one.item.gold.pair {
-            places.entry(&place.pair).or_default()[place.side.index()] = Some(number);
+            let key = (one.item.cluster.as_str(), place.pair.as_str());
+            places.entry(key).or_default()[place.side.index()] = Some(number);
         }
     }
     let mut complete: Vec<(usize, Pair<'j, 'a>)> = places
