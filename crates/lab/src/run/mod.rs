@@ -250,6 +250,7 @@ mod tests {
         let mut run = RunFolder::open(folder.path(), &plan("1"), Existing::Resume).unwrap();
         run.cells.append(&cell("a")).unwrap();
         run.cells.append(&cell("b")).unwrap();
+        drop(run);
         let file = folder.path().join("cells.jsonl");
         let text = fs::read_to_string(&file).unwrap().replacen("{\"key\":\"a\"", "{\"kex", 1);
         fs::write(&file, text).unwrap();

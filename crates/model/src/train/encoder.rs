@@ -1,7 +1,10 @@
 //! The transformer encoder with its backward pass. A batch is the tokens of
-//! all its texts one after another, without padding.
+//! all its texts one after another, without padding. A text passes the layers that
+//! are not trained once: what comes out of them stays the same, and is kept.
 
+use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
@@ -20,6 +23,9 @@ pub(super) struct Encoder {
     token_type: Range<usize>,
     layers: Vec<Layer>,
     first_trained: usize,
+    /// What leaves the frozen layers, by text. About 1.5 KB per token of different
+    /// texts; see [`Encoder::frozen`].
+    frozen: Mutex<HashMap<Vec<u32>, Vec<f32>>>,
 }
 
 struct Layer {
@@ -85,21 +91,19 @@ impl Encoder {
             token_type: parameters.place("embeddings.token_type_embeddings.weight"),
             layers,
             first_trained,
+            frozen: Mutex::default(),
         }
     }
 
     /// The mean token vector of every text: texts x width.
     pub(super) fn forward(&self, values: &[f32], texts: &[&[u32]]) -> (Vec<f32>, EncoderCache) {
         let ranges = text_ranges(texts);
-        let mut tokens = self.embed(values, texts);
-        self.embedding_norm.forward(values, &mut tokens);
+        let mut tokens = self.frozen(values, texts);
         let mut layers = Vec::new();
-        for (index, layer) in self.layers.iter().enumerate() {
+        for layer in &self.layers[self.first_trained..] {
             let cache;
             (tokens, cache) = layer.forward(values, self.attention, &ranges, tokens);
-            if index >= self.first_trained {
-                layers.push(cache);
-            }
+            layers.push(cache);
         }
         let pooled = mean_rows(&tokens, &ranges, self.width);
         (pooled, EncoderCache { texts: ranges, layers })
@@ -128,17 +132,38 @@ impl Encoder {
         }
     }
 
-    fn embed(&self, values: &[f32], texts: &[&[u32]]) -> Vec<f32> {
+    /// The texts as they leave the frozen part, from memory where they came before.
+    /// New texts are encoded one by one, so that a text's numbers do not depend on
+    /// its neighbours, nor on whether a killed training goes on.
+    fn frozen(&self, values: &[f32], texts: &[&[u32]]) -> Vec<f32> {
+        let known = || self.frozen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut new = texts.to_vec();
+        new.retain(|text| !known().contains_key(*text));
+        // Nothing is locked here, since a thread that waits may take up other work.
+        let encoded: Vec<Vec<f32>> = new.par_iter().map(|text| self.encode_frozen(values, text)).collect();
+        let mut known = known();
+        known.extend(new.into_iter().map(<[u32]>::to_vec).zip(encoded));
+        texts.iter().flat_map(|text| &known[*text]).copied().collect()
+    }
+
+    fn encode_frozen(&self, values: &[f32], text: &[u32]) -> Vec<f32> {
+        let mut tokens = self.embed(values, text);
+        self.embedding_norm.forward(values, &mut tokens);
+        for layer in &self.layers[..self.first_trained] {
+            (tokens, _) = layer.forward(values, self.attention, &[0..text.len()], tokens);
+        }
+        tokens
+    }
+
+    fn embed(&self, values: &[f32], text: &[u32]) -> Vec<f32> {
         let (word, position) = (&values[self.word.clone()], &values[self.position.clone()]);
         let token_type = &values[self.token_type.clone()][..self.width];
         let mut tokens = Vec::new();
-        for text in texts {
-            for (place, &token) in text.iter().enumerate() {
-                let start = tokens.len();
-                tokens.extend_from_slice(&word[token as usize * self.width..][..self.width]);
-                add_scaled(&mut tokens[start..], 1.0, &position[place * self.width..][..self.width]);
-                add_scaled(&mut tokens[start..], 1.0, token_type);
-            }
+        for (place, &token) in text.iter().enumerate() {
+            let start = tokens.len();
+            tokens.extend_from_slice(&word[token as usize * self.width..][..self.width]);
+            add_scaled(&mut tokens[start..], 1.0, &position[place * self.width..][..self.width]);
+            add_scaled(&mut tokens[start..], 1.0, token_type);
         }
         tokens
     }

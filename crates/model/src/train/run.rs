@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::config::TrainConfig;
-use super::examples::{self, Example};
+use super::examples::{self, Example, Source};
 use super::fitting;
 use super::held_out::{self, Scored, View};
 use super::network::Network;
@@ -47,7 +47,8 @@ struct Run<'a> {
     base: Vec<u8>,
     train: Vec<Example>,
     dev: Vec<Example>,
-    depends_on: String,
+    /// Hashes of the base's two files.
+    base_hashes: [String; 2],
 }
 
 /// Trains, calibrates and writes the bundle to `output/bundle`.
@@ -60,7 +61,7 @@ pub fn run(config: &TrainConfig, progress: &mut dyn Progress) -> Result<(), Trai
     let base = read(&config.base.join("model.safetensors"))?;
     let run = Run {
         config,
-        depends_on: weights_depend_on(config, [&base, &tokenizer_bytes])?,
+        base_hashes: [&base, &tokenizer_bytes].map(|bytes| sha256(bytes)),
         architecture: Architecture {
             context: config.context,
             pooling_sharpness: config.pooling_sharpness,
@@ -125,17 +126,19 @@ impl Run<'_> {
         let done = folder.join("held-out.json");
         let (out, seen): (Vec<&Example>, Vec<&Example>) =
             self.train.iter().partition(|e| self.config.train[e.source].fold == fold);
+        let sources: Vec<&Source> = self.config.train.iter().filter(|s| s.fold != fold).collect();
+        let depends_on = weights_depend_on(self.config, &self.base_hashes, &sources)?;
         let stage = Stage {
             name: format!("fold-{fold}"),
             config: self.config,
             architecture: &self.architecture,
             examples: seen.clone(),
             folder,
-            depends_on: &self.depends_on,
+            depends_on: &depends_on,
         };
         let mut parameters = self.initial()?;
         let (network, record) = stage.run(&mut parameters, None, progress)?;
-        let depends_on = self.scores_depend_on()?;
+        let depends_on = self.scores_depend_on(&depends_on)?;
         if done.exists() {
             let found: HeldOut = read_json(&done)?;
             if found.depends_on == depends_on {
@@ -156,13 +159,15 @@ impl Run<'_> {
         let seen: Vec<&Example> = self.train.iter().collect();
         let dev: Vec<&Example> = self.dev.iter().collect();
         let wide = self.wide(&seen);
+        let sources: Vec<&Source> = self.config.train.iter().chain(&self.config.dev).collect();
+        let depends_on = weights_depend_on(self.config, &self.base_hashes, &sources)?;
         let stage = Stage {
             name: "final".to_owned(),
             config: self.config,
             architecture: &self.architecture,
             examples: seen,
             folder,
-            depends_on: &self.depends_on,
+            depends_on: &depends_on,
         };
         let judge = |network: &Network, values: &[f32]| {
             dev_score(&held_out::score(network, values, &wide, &dev), self.config.pooling_sharpness)
@@ -206,12 +211,15 @@ impl Run<'_> {
         Ok(sets)
     }
 
-    /// As [`weights_depend_on`], with what decides the wide part's scores.
-    fn scores_depend_on(&self) -> Result<String, TrainError> {
+    /// Hash of what a fold's scores depend on, beside its weights: the rows that are
+    /// scored, and what decides the wide part's scores.
+    fn scores_depend_on(&self, weights: &str) -> Result<String, TrainError> {
         let wide: Vec<f32> = self.config.train.iter().map(|s| s.wide_weight).collect();
+        let data = hashes(self.config.train.iter())?;
         let settings = serde_json::to_vec(&(
             SCORES_FORMAT,
-            &self.depends_on,
+            weights,
+            data,
             &self.config.wide,
             wide,
             JOINT_SHARE,
@@ -253,23 +261,34 @@ impl Run<'_> {
 }
 
 /// Hash of what a stage's weights depend on: the settings, without those that
-/// only name things or concern what follows; the data; the base.
-fn weights_depend_on(config: &TrainConfig, base: [&[u8]; 2]) -> Result<String, TrainError> {
-    let mut settings = serde_json::to_value(config).map_err(|e| TrainError::Calibration(e.to_string()))?;
-    if let Some(settings) = settings.as_object_mut() {
-        settings.retain(|key, _| !MATTERS_LATER.contains(&key.as_str()));
-    }
-    for source in settings.get_mut("train").and_then(|s| s.as_array_mut()).into_iter().flatten() {
-        if let Some(source) = source.as_object_mut() {
-            source.retain(|key, _| !["wide_weight", "licence", "path"].contains(&key.as_str()));
+/// only name things or concern what follows; the sources that it reads; the base.
+fn weights_depend_on(
+    config: &TrainConfig,
+    base_hashes: &[String; 2],
+    sources: &[&Source],
+) -> Result<String, TrainError> {
+    let json = |e: serde_json::Error| TrainError::Calibration(e.to_string());
+    let without = |value: serde_json::Value, keys: &[&str]| match value {
+        serde_json::Value::Object(mut fields) => {
+            fields.retain(|key, _| !keys.contains(&key.as_str()));
+            serde_json::Value::Object(fields)
         }
+        other => other,
+    };
+    let mut parts =
+        vec![without(serde_json::to_value(config).map_err(json)?, &MATTERS_ELSEWHERE).to_string()];
+    for source in sources {
+        let source = serde_json::to_value(source).map_err(json)?;
+        parts.push(without(source, &["wide_weight", "licence", "path", "fold"]).to_string());
     }
-    let mut parts = vec![settings.to_string()];
-    parts.extend(base.map(sha256));
-    for source in config.train.iter().chain(&config.dev) {
-        parts.push(sha256(&read(&source.path)?));
-    }
+    parts.extend(base_hashes.iter().cloned());
+    parts.extend(hashes(sources.iter().copied())?);
     Ok(sha256(parts.concat().as_bytes()))
+}
+
+/// Hashes of the sources' files.
+fn hashes<'s>(sources: impl Iterator<Item = &'s Source>) -> Result<Vec<String>, TrainError> {
+    sources.map(|source| Ok(sha256(&read(&source.path)?))).collect()
 }
 
 /// In which arithmetic a set is scored.
@@ -359,11 +378,23 @@ const HELD_OUT_SETS: [(&str, &str, &str, usize); 8] = [
 
 /// Raised when code changes what a held-out score is, so that older ones are made
 /// anew.
-const SCORES_FORMAT: u32 = 1;
+const SCORES_FORMAT: u32 = 2;
 
-/// Settings that no weight of the deep part depends on.
-const MATTERS_LATER: [&str; 9] =
-    ["name", "version", "base", "output", "held_out_rows", "checkpoint_steps", "wide", "baseline", "dev"];
+/// Settings that no weight of the deep part depends on, and those that
+/// [`weights_depend_on`] takes apart itself.
+const MATTERS_ELSEWHERE: [&str; 11] = [
+    "name",
+    "version",
+    "base",
+    "output",
+    "folds",
+    "held_out_rows",
+    "checkpoint_steps",
+    "wide",
+    "baseline",
+    "train",
+    "dev",
+];
 
 /// High-risk AUROC plus the average precision of crisis onsets pooled over
 /// labels and user turns, of the deep part.
@@ -390,7 +421,7 @@ fn dev_score(scored: &[Scored], sharpness: f32) -> f64 {
         + metrics::average_precision(&onset_scores, &onset_labels).unwrap_or(0.0)
 }
 
-fn load_all(sources: &[examples::Source], tokenizer: &Tokenizer) -> Result<Vec<Example>, TrainError> {
+fn load_all(sources: &[Source], tokenizer: &Tokenizer) -> Result<Vec<Example>, TrainError> {
     let mut all = Vec::new();
     for (index, source) in sources.iter().enumerate() {
         all.extend(examples::load(source, index, tokenizer)?);
@@ -416,23 +447,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn weights_depend_on_settings_data_base_and_tokenizer_and_on_no_names() {
+    fn weights_depend_on_settings_the_data_read_and_the_base_and_on_no_names() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut config = TrainConfig::parse(CONFIG, Path::new("tiny.toml")).expect("a configuration");
         for source in config.train.iter_mut().chain(&mut config.dev) {
             source.path = folder.path().join(&source.path);
             fs::write(&source.path, "data").expect("writable");
         }
-        let hash =
-            |config: &TrainConfig, base: [&[u8]; 2]| weights_depend_on(config, base).expect("readable");
-        let before = hash(&config, [b"weights", b"tokenizer"]);
+        let hash = |config: &TrainConfig, base: &str| {
+            let hashes = [base, "tokenizer"].map(str::to_owned);
+            weights_depend_on(config, &hashes, &[&config.train[0]]).expect("readable")
+        };
+        let before = hash(&config, "weights");
         let renamed = TrainConfig { name: "other".to_owned(), held_out_rows: 7, ..config.clone() };
-        assert_eq!(hash(&renamed, [b"weights", b"tokenizer"]), before);
-        assert_ne!(hash(&config, [b"weights", b"another"]), before);
-        assert_ne!(hash(&config, [b"others", b"tokenizer"]), before);
+        assert_eq!(hash(&renamed, "weights"), before);
+        assert_ne!(hash(&config, "others"), before);
         let seeded = TrainConfig { seed: 4, ..config.clone() };
-        assert_ne!(hash(&seeded, [b"weights", b"tokenizer"]), before);
+        assert_ne!(hash(&seeded, "weights"), before);
+        fs::write(&config.dev[0].path, "other data").expect("writable");
+        assert_eq!(hash(&config, "weights"), before, "this source is not among those read");
         fs::write(&config.train[0].path, "other data").expect("writable");
-        assert_ne!(hash(&config, [b"weights", b"tokenizer"]), before);
+        assert_ne!(hash(&config, "weights"), before);
     }
 }
