@@ -10,9 +10,10 @@ Output:  JSON. `dev`: trained on all train sources, tested on the dev file.
 Thresholds are chosen on out-of-fold scores of the corpus train files, never on
 the rows that are tested in `dev`. Run from the repository's root.
 
-With --predictions FOLDER, what it says of the dev rows is written as predictions
-files (docs/PREDICTIONS.md), so that `mindrail bench compare` can set the
-embedded model beside it, pair by pair.
+With --predictions FOLDER, what it says of the dev rows, and out of fold of the corpus
+train rows (`cross_*`), is written as predictions files (docs/PREDICTIONS.md), so that
+`mindrail bench compare` can set the embedded model beside it, pair by pair
+(scripts/compare_baseline.py).
 """
 
 import argparse
@@ -134,7 +135,7 @@ def write_predictions(options, name: str, rows: list[Row], answers: Iterable[dic
     """One line for each row, in the shape that `mindrail bench` reads."""
     if options.predictions:
         options.predictions.mkdir(parents=True, exist_ok=True)
-        lines = [json.dumps({"id": row.id} | answer) + "\n" for row, answer in zip(rows, answers)]
+        lines = [json.dumps({"id": f"{row.source}:{row.id}"} | answer) + "\n" for row, answer in zip(rows, answers)]
         (options.predictions / f"{name}.jsonl").write_text("".join(lines))
 
 
@@ -144,8 +145,9 @@ def risk_section(view: str, train: list[Row], dev: list[Row], options) -> dict[s
     corpus = [i for i, r in enumerate(train) if is_corpus(r)]
     threshold = best_f1_threshold(held[corpus], np.array([train[i].high_risk for i in corpus]))
     scores = model.scores(train, dev, signals=list(dev[0].signals))
-    answers = ({"risk": float(s), "high_risk": bool(s >= threshold)} for s in scores["risk"])
-    write_predictions(options, f"distress_{view}", dev, answers)
+    answers = lambda found: ({"risk": float(s), "high_risk": bool(s >= threshold)} for s in found)
+    write_predictions(options, f"distress_{view}", dev, answers(scores["risk"]))
+    write_predictions(options, f"cross_distress_{view}", [train[i] for i in corpus], answers(held[corpus]))
     sections = {}
     for part, beginning in DEV_PARTS.items():
         own = places(dev, beginning)
@@ -245,12 +247,13 @@ def crisis_section(train: list[Row], dev: list[Row], options) -> dict[str, dict]
 
         return by_language(rows, measure, options.seed, options.resamples)
 
+    def turns(s: np.ndarray) -> dict:
+        called = first_crossings(s, thresholds)
+        return {"turns": [[CRISES[k] for k in range(len(CRISES)) if (turn, k) in called] for turn in range(len(s))]}
+
     tested = crisis_scores(train, dev)
-    called = (
-        [[CRISES[k] for k in range(len(CRISES)) if (turn, k) in first_crossings(s, thresholds)] for turn in range(len(s))]
-        for s in tested
-    )
-    write_predictions(options, "crisis", dev, ({"turns": turns} for turns in called))
+    write_predictions(options, "crisis", dev, map(turns, tested))
+    write_predictions(options, "cross_crisis", train, map(turns, held))
     # Thresholds are chosen on few onsets: how far the figure moves among those
     # that do as well on the train files.
     near = micro_f1_by_thresholds([onsets(r) for r in dev], tested)[f1 >= f1.max() - 0.005]

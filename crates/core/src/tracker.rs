@@ -135,12 +135,13 @@ impl Peak {
     }
 }
 
-/// Which turns show risk and signals best, so that a verdict can point at them
-/// long after the turns themselves are gone.
+/// Which turns show risk, signals and crises best, so that a verdict can point at
+/// them long after the turns themselves are gone.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct EvidenceLedger {
     risk: Option<Peak>,
     signals: BTreeMap<Signal, Peak>,
+    crises: BTreeMap<CrisisLabel, Peak>,
 }
 
 impl EvidenceLedger {
@@ -154,14 +155,23 @@ impl EvidenceLedger {
         self.signals.get(&signal).copied()
     }
 
+    /// The user turn with the highest probability of `label`.
+    pub fn crisis(&self, label: CrisisLabel) -> Option<Peak> {
+        self.crises.get(&label).copied()
+    }
+
     fn record(&mut self, turn: usize, scores: &UserScores) {
         let peak = |probability| Peak { turn, probability };
         let risk = peak(scores.risk);
         self.risk = Some(self.risk.map_or(risk, |earlier| earlier.or_later(risk)));
-        for (signal, probability) in scores.signals.iter() {
-            let now = peak(probability);
-            self.signals.entry(signal).and_modify(|earlier| *earlier = earlier.or_later(now)).or_insert(now);
-        }
+        keep_highest(&mut self.signals, scores.signals.iter().map(|(signal, p)| (signal, peak(p))));
+        keep_highest(&mut self.crises, scores.crisis.iter().map(|(label, p)| (label, peak(p))));
+    }
+}
+
+fn keep_highest<L: Ord>(peaks: &mut BTreeMap<L, Peak>, now: impl Iterator<Item = (L, Peak)>) {
+    for (label, now) in now {
+        peaks.entry(label).and_modify(|earlier| *earlier = earlier.or_later(now)).or_insert(now);
     }
 }
 
@@ -218,7 +228,7 @@ impl Tracker {
     pub const fn new(config: TrackerConfig) -> Self {
         Self {
             config,
-            ledger: EvidenceLedger { risk: None, signals: BTreeMap::new() },
+            ledger: EvidenceLedger { risk: None, signals: BTreeMap::new(), crises: BTreeMap::new() },
             crossings: BTreeMap::new(),
             onsets: Vec::new(),
             alert_ongoing: AlertState::Armed,
@@ -280,7 +290,7 @@ impl Tracker {
         })
     }
 
-    /// The turns that show risk and each signal best.
+    /// The turns that show risk, each signal and each crisis best.
     pub const fn ledger(&self) -> &EvidenceLedger {
         &self.ledger
     }
@@ -391,7 +401,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::calibration::{Platt, SignalFloor};
+    use crate::calibration::{Platt, RiskThreshold, SignalFloor};
     use crate::taxonomy::Scores;
 
     use CrisisLabel::{
@@ -409,6 +419,7 @@ mod tests {
         Calibration {
             risk: Platt::IDENTITY,
             floor: SignalFloor { certain: p(0.9) },
+            certain_confirm: RiskThreshold::without_provenance(p(0.7)),
             thresholds: BTreeMap::new(),
             signals: Scores::uniform(p(0.5)),
             crisis: Scores::uniform(p(0.5)),

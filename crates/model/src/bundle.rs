@@ -26,7 +26,7 @@ use crate::train::WidePart;
 use crate::wide::{Alphabet, WideTable};
 
 /// The version of the bundle format that this code writes and reads.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// File names of a bundle beside its manifest.
 pub const FILES: [&str; 4] = ["weights.safetensors", "tokenizer.json", "calibration.json", "MODEL_CARD.md"];

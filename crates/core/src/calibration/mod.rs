@@ -51,6 +51,15 @@ pub struct RiskThreshold {
     pub rows: usize,
 }
 
+impl RiskThreshold {
+    /// A threshold of which nothing is known but its value: recall and
+    /// false-positive rate may be anything.
+    pub fn without_provenance(value: Probability) -> Self {
+        let unknown = Estimate { value: 0.5, low: 0.0, high: 1.0 };
+        Self { value, target: "none".to_owned(), recall: unknown, false_positive_rate: unknown, rows: 0 }
+    }
+}
+
 /// The thresholds of one language.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -69,6 +78,10 @@ pub struct Calibration {
     pub risk: Platt,
     /// One certain grave signal is enough to raise risk.
     pub floor: SignalFloor,
+    /// An ongoing Confirm at or above this on any turn is certain enough to call a
+    /// human on its own. Recall and false-positive rate are those of calling so, or by
+    /// `high_risk`.
+    pub certain_confirm: RiskThreshold,
     /// Risk thresholds per language. All three languages are present.
     pub thresholds: BTreeMap<Language, RiskThresholds>,
     /// A signal at or above its threshold is called active.
@@ -162,6 +175,7 @@ mod tests {
         Calibration {
             risk: Platt { slope: 1.5, intercept: -0.5 },
             floor: SignalFloor { certain: probability(0.9) },
+            certain_confirm: threshold(),
             thresholds: Language::ALL.map(|l| (l, thresholds.clone())).into(),
             signals: Scores::uniform(half),
             crisis: Scores::uniform(half),

@@ -25,7 +25,7 @@ use crate::digest;
 use crate::language::Language;
 use crate::probability::Probability;
 use crate::taxonomy::{CrisisLabel, Signal};
-use crate::tracker::{Phase, Tracker, TrackerConfig};
+use crate::tracker::{Tracker, TrackerConfig};
 use crate::verdict::{Label, Reached, ReplyAction, UserAction, Verdict};
 
 use resources::Resources;
@@ -58,6 +58,18 @@ impl Evidence<'_> {
             turn: self.tracker.ledger().signal(signal).map(|peak| peak.turn),
             label: Some(Label::Signal(signal)),
             probability,
+            threshold,
+        })
+    }
+
+    /// The highest probability of a crisis label on any turn, if it reaches
+    /// `threshold`.
+    fn crisis_at(&self, label: CrisisLabel, threshold: Probability) -> Option<Reached> {
+        let peak = self.tracker.ledger().crisis(label)?;
+        (peak.probability >= threshold).then_some(Reached {
+            turn: Some(peak.turn),
+            label: Some(Label::Crisis(label)),
+            probability: peak.probability,
             threshold,
         })
     }
@@ -226,14 +238,14 @@ impl Policy {
         Verdict::from_findings(ReplyAction::Allow, findings, reply.not_evaluated)
     }
 
-    /// The fraction of their thresholds at which replies are judged: stricter
-    /// once a crisis is confirmed, whatever its tense, or while risk is high.
+    /// The fraction of their thresholds at which replies are judged: stricter once
+    /// an ongoing crisis is certain, or while risk is high.
     fn strictness(&self, person: &Evidence<'_>) -> Probability {
         let high_risk = person.conversation.is_some_and(|conversation| {
             let levels = self.person.risk.levels(conversation.language, person.calibration);
             conversation.risk >= levels.high_risk
         });
-        if high_risk || person.tracker.phase() == Phase::Confirmed {
+        if high_risk || self.person.confirmed_crisis.is_certain(person) {
             self.reply.in_danger.factor
         } else {
             Probability::ONE

@@ -8,7 +8,7 @@ use proptest::sample::Index;
 use super::rules::{PersonCaution, Switch};
 use super::*;
 use crate::assessment::{NotEvaluatedReason, UserScores};
-use crate::calibration::{Estimate, Platt, RiskThreshold, RiskThresholds, SignalFloor};
+use crate::calibration::{Platt, RiskThreshold, RiskThresholds, SignalFloor};
 use crate::taxonomy::{Harm, ReplyClass, Scores, Severity, Taxonomy};
 use crate::verdict::RuleName;
 
@@ -16,25 +16,16 @@ fn p(value: f32) -> Probability {
     Probability::new(value).expect("a probability")
 }
 
-fn risk_threshold(value: f32) -> RiskThreshold {
-    let unknown = Estimate { value: 0.5, low: 0.0, high: 1.0 };
-    RiskThreshold {
-        value: p(value),
-        target: "a test".to_owned(),
-        recall: unknown,
-        false_positive_rate: unknown,
-        rows: 1,
-    }
-}
-
 fn calibration() -> Calibration {
     let thresholds = |language| {
-        let thresholds = RiskThresholds { high_risk: risk_threshold(0.6), support: risk_threshold(0.3) };
+        let at = |value| RiskThreshold::without_provenance(p(value));
+        let thresholds = RiskThresholds { high_risk: at(0.6), support: at(0.3) };
         (language, thresholds)
     };
     Calibration {
         risk: Platt::IDENTITY,
         floor: SignalFloor { certain: p(0.9) },
+        certain_confirm: RiskThreshold::without_provenance(p(0.7)),
         thresholds: Language::ALL.into_iter().map(thresholds).collect(),
         signals: Scores::uniform(p(0.5)),
         crisis: Scores::uniform(p(0.5)),
@@ -178,6 +169,27 @@ fn every_crisis_label_gets_the_default_action_of_its_stage_and_tense() {
 }
 
 #[test]
+fn an_ongoing_crisis_that_is_not_certain_asks_for_support_and_the_later_certain_one_for_a_human() {
+    let mut unsure = calm();
+    unsure.crisis.set(CrisisLabel::ConfirmShOngoing, p(0.6));
+    let verdict = person(&[calm(), unsure.clone()]);
+    assert_eq!(verdict.action, UserAction::Support);
+    let reason = &verdict.reasons[0];
+    assert_eq!((reason.rule, reason.turn), (RuleName::ConfirmedCrisis, Some(2)));
+    assert!(reason.statement.contains("may have told"), "{}", reason.statement);
+    let verdict = person(&[calm(), unsure, with_crisis(CrisisLabel::ConfirmShOngoing), calm()]);
+    assert_eq!((verdict.action, verdict.reasons[0].turn), (UserAction::Escalate, Some(4)));
+}
+
+#[test]
+fn a_policy_may_set_how_certain_a_crisis_must_be() {
+    let mut policy = Policy::default();
+    policy.person.confirmed_crisis.certain = Some(p(0.81));
+    let seen = Seen::new(&policy, &[with_crisis(CrisisLabel::ConfirmShOngoing)]);
+    assert_eq!(policy.judge_person(&seen.evidence(&[])).action, UserAction::Support);
+}
+
+#[test]
 fn concern_for_somebody_else_asks_for_support() {
     let mut scores = calm();
     scores.signals.set(Signal::ThirdPartyConcern, p(0.9));
@@ -283,11 +295,11 @@ fn a_verdict_explains_itself_without_any_text() {
         {
           "rule": "confirmed_crisis",
           "action": "escalate",
-          "statement": "The person told of several crises that go on now.",
+          "statement": "There are several crises that may go on now.",
           "turn": 2,
           "label": "confirm_SH_ongoing",
           "probability": 0.75,
-          "threshold": 0.5,
+          "threshold": 0.7,
           "details": [
             {
               "rule": "confirmed_crisis",
@@ -296,7 +308,7 @@ fn a_verdict_explains_itself_without_any_text() {
               "turn": 2,
               "label": "confirm_SH_ongoing",
               "probability": 0.75,
-              "threshold": 0.5
+              "threshold": 0.7
             },
             {
               "rule": "confirmed_crisis",
@@ -305,7 +317,7 @@ fn a_verdict_explains_itself_without_any_text() {
               "turn": 2,
               "label": "confirm_DV_ongoing",
               "probability": 0.8,
-              "threshold": 0.5
+              "threshold": 0.7
             }
           ]
         },
@@ -344,20 +356,20 @@ fn a_missing_key_names_its_table() {
 #[test]
 fn a_value_out_of_range_is_an_error_with_its_line() {
     let message = error_of(|text| text.replace("factor = 0.5", "factor = 1.5"));
-    insta::assert_snapshot!(message, @"policy.toml:122: reply.in_danger.factor: 1.5 is not a probability between 0 and 1");
+    insta::assert_snapshot!(message, @"policy.toml:128: reply.in_danger.factor: 1.5 is not a probability between 0 and 1");
 }
 
 #[test]
 fn what_was_not_evaluated_cannot_be_allowed() {
     let message = error_of(|text| text.replace("truncated = \"support\"", "truncated = \"allow\""));
-    insta::assert_snapshot!(message, @"policy.toml:109: person.not_evaluated.truncated: unknown variant `allow`, expected `support` or `escalate`");
+    insta::assert_snapshot!(message, @"policy.toml:115: person.not_evaluated.truncated: unknown variant `allow`, expected `support` or `escalate`");
 }
 
 #[test]
 fn own_thresholds_in_the_wrong_order_are_an_error() {
     let own = "[person.risk.thresholds.fr]\nhigh_risk = 0.2\nsupport = 0.4\n";
     let message = error_of(|text| format!("{text}{own}"));
-    insta::assert_snapshot!(message, @"policy.toml:164: person.risk.thresholds.fr: found support = 0.4 above high_risk = 0.2, expected it at or below");
+    insta::assert_snapshot!(message, @"policy.toml:170: person.risk.thresholds.fr: found support = 0.4 above high_risk = 0.2, expected it at or below");
 }
 
 #[test]
@@ -375,7 +387,7 @@ fn another_version_is_an_error() {
 #[test]
 fn the_safe_class_cannot_be_a_harmful_one() {
     let message = error_of(|text| text.replace("\"Toxic Language\"", "\"Safe Response\""));
-    insta::assert_snapshot!(message, @"policy.toml:134: reply.harmful_reply.classes: found the safe class, expected one of the seven unsafe ones");
+    insta::assert_snapshot!(message, @"policy.toml:140: reply.harmful_reply.classes: found the safe class, expected one of the seven unsafe ones");
 }
 
 #[test]
@@ -387,10 +399,10 @@ fn a_helpline_needs_the_day_of_its_verification() {
         )
     };
     let missing = Policy::from_toml("policy.toml", &line("")).expect_err("no day");
-    insta::assert_snapshot!(missing, @"policy.toml:164: resources.helplines: missing field `verified_at`");
+    insta::assert_snapshot!(missing, @"policy.toml:170: resources.helplines: missing field `verified_at`");
     let wrong = line("verified_at = \"last week\"\n");
     let wrong = Policy::from_toml("policy.toml", &wrong).expect_err("no day");
-    insta::assert_snapshot!(wrong, @"policy.toml:169: resources.helplines.verified_at: found `last week`, expected a day written as YYYY-MM-DD");
+    insta::assert_snapshot!(wrong, @"policy.toml:175: resources.helplines.verified_at: found `last week`, expected a day written as YYYY-MM-DD");
     let right = line("verified_at = \"2026-01-31\"\n");
     let policy = Policy::from_toml("policy.toml", &right).expect("a policy");
     assert_eq!(policy.resources.helplines(Language::Fr).len(), 1);
@@ -409,6 +421,7 @@ fn the_optional_lines_of_the_default_file_are_valid_as_they_stand() {
     let policy = Policy::from_toml("policy.toml", &text).expect("a policy");
     assert_eq!(policy.person.risk.thresholds.len(), 1);
     assert_eq!(policy.person.grave_signal.certain, Some(p(0.9)));
+    assert_eq!(policy.person.confirmed_crisis.certain, Some(p(0.5)));
     assert_eq!(policy.resources.helplines.len(), 1);
 }
 
@@ -449,6 +462,7 @@ fn any_policy() -> impl Strategy<Value = Policy> {
         person.alert.ongoing = actions[3];
         person.alert.past = actions[4];
         person.third_party.action = actions[5];
+        person.confirmed_crisis.when_unsure = actions[10];
         person.confirmed_crisis.actions.domestic_violence = actions[6];
         person.confirmed_crisis.actions.self_harm = actions[7];
         person.past_event.actions.domestic_violence = actions[8];

@@ -205,7 +205,7 @@ fn role(value: Option<Value>, path: &str, layout: &Layout) -> Result<Role, Fault
 /// The role of an `OpenAI` message, or of one as `LangChain` (human, ai) and
 /// Gemini (model) name it. What tools and functions return is not
 /// speech: it is kept in place, as instructions are, and never scored.
-fn wire_role(name: &str) -> Option<Role> {
+pub(super) fn wire_role(name: &str) -> Option<Role> {
     match name.to_ascii_lowercase().as_str() {
         "user" | "human" => Some(Role::User),
         "assistant" | "ai" | "model" => Some(Role::Assistant),

@@ -58,7 +58,7 @@ pub(super) fn line_mark(line: &str) -> Option<Mark<'_>> {
 
 /// What may stand before a name in a list, a quotation, or for decoration.
 fn is_bullet(c: char) -> bool {
-    c == ' ' || matches!(c, '>' | '-' | '*' | '.' | ')') || c.is_ascii_digit() || c >= '\u{2022}'
+    c == ' ' || matches!(c, '>' | '<' | '-' | '*' | '.' | ')') || c.is_ascii_digit() || c >= '\u{2022}'
 }
 
 /// The mark that opens `start`, which is the end of `line`.
@@ -66,10 +66,13 @@ fn named_mark<'a>(line: &'a str, start: &'a str) -> Option<Mark<'a>> {
     let (opened, rest) = strip_asterisks(start);
     let rest = rest.trim_start();
     let name = leading_name(rest)?;
-    let (closed, rest) = strip_asterisks(skip_bracket(rest[name.len()..].trim_start()));
+    let behind = &rest[name.len()..];
+    // `user>` and `<user>` are how consoles and logs set a name; a known one only.
+    let console = behind.strip_prefix('>').filter(|_| known_role(name).is_some());
+    let (closed, rest) = strip_asterisks(skip_bracket(behind.trim_start()));
     let rest = skip_bracket(rest.trim_start());
     let is_spaced = rest.starts_with(char::is_whitespace);
-    let rest = rest.trim_start().strip_prefix([':', '：'])?;
+    let rest = console.or_else(|| rest.trim_start().strip_prefix([':', '：']))?;
     let (weight, rest) = match (opened, closed) {
         (false, false) if rest.starts_with("**") => (Weight::Unclear, rest),
         (false, false) => (Weight::Plain, rest),
@@ -234,6 +237,8 @@ mod tests {
             ("\u{200e}User: hi", "User", " hi"),
             ("[10:33] +1 514 555-0123: hi", "+1 514 555-0123", " hi"),
             ("[10:33] ~ Sam: hi", "~ Sam", " hi"),
+            ("User> hi", "User", " hi"),
+            ("<assistant> hi", "assistant", " hi"),
             ("**User:** hi", "User", " hi"),
             ("ChatGPT said:", "ChatGPT", ""),
             ("Vous avez dit :", "Vous", ""),
@@ -251,6 +256,8 @@ mod tests {
         for line in [
             "thanks for the support :)",
             "https://example.org",
+            "me > you",
+            "<br> fine",
             "10:32",
             "[10:32] hello",
             "at 10:32: the bus",

@@ -249,6 +249,17 @@ mod tests {
     }
 
     #[test]
+    fn a_table_of_one_turn_per_row_gives_one_conversation_per_id() {
+        let table = "id,role,content\na,user,hi\na,assistant,\"hello,\nyou\"\nb,user,x\nb,moderator,y\nb,user\nc,Human,z\n";
+        insta::assert_snapshot!(rows(table, Format::Auto).join("\n"), @r#"
+        2: 2 turns
+        chats:5: role of turn 1: found a text of 9 characters, expected user, assistant or system, or another known name of a speaker
+        8: 1 turns
+        "#);
+        assert_eq!(roles("speaker,text\nuser,a\nai,b\n"), roles("user: a\nassistant: b"));
+    }
+
+    #[test]
     fn what_concerns_the_whole_input_is_said_at_once() {
         let whole: Vec<_> =
             [("", Format::Auto), ("a,b c\n1,2", Format::Csv), ("{", Format::Json), ("7", Format::Json)]

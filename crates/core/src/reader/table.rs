@@ -1,17 +1,22 @@
-//! CSV: one conversation per row, in a text column. Rows are parsed one at a
-//! time; a row that is damaged is an error of its own.
+//! CSV: one conversation per row, in a text column; or, where a column says who
+//! speaks, one turn per row, the rows of one id being a conversation. Records are
+//! parsed one at a time; a conversation that is damaged is an error of its own.
 
 use std::borrow::Cow;
 use std::io::Cursor;
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
-use super::error::Fault;
-use super::json::ID_KEYS;
+use super::cast::known_role;
+use super::error::{Fault, shown_text};
+use super::json::{ID_KEYS, wire_role};
 use super::{Reading, encoding, json};
+use crate::conversation::Turn;
 
 /// Names under which the text is looked for, best first.
 const TEXT_COLUMNS: [&str; 6] = ["text", "Text", "content", "prompt", "conversation", "transcript"];
+/// Names of the column that says who speaks.
+const ROLE_COLUMNS: [&str; 2] = ["role", "speaker"];
 /// What separates cells; spreadsheets in French and others write semicolons.
 const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
 
@@ -21,9 +26,15 @@ pub(super) struct Table<'a> {
     text_column: usize,
     text_name: String,
     id_column: Option<usize>,
+    role_column: Option<usize>,
     columns: usize,
+    /// The first turn of the next conversation, which ended the one before.
+    ahead: Option<Record>,
     over: bool,
 }
+
+/// The line on which a record starts, and its cells.
+type Record = (usize, Result<ByteRecord, Fault>);
 
 impl<'a> Table<'a> {
     /// Reads the header. Fails if it has no text column.
@@ -36,10 +47,11 @@ impl<'a> Table<'a> {
             };
             Fault::new("header", format!("{} other column(s)", header.len()), expected)
         })?;
-        let id_column = ID_KEYS
-            .iter()
-            .find_map(|key| header.iter().position(|name| name == key))
-            .filter(|&column| column != place);
+        let other_column = |names: &[&str]| {
+            let column = names.iter().find_map(|key| header.iter().position(|name| name == key));
+            column.filter(|&column| column != place)
+        };
+        let (id_column, role_column) = (other_column(&ID_KEYS), other_column(&ROLE_COLUMNS));
         let mut reader = reader(Cursor::new(bytes), delimiter);
         // Steps over the header; it was readable a moment ago.
         let _ = reader.read_byte_record(&mut ByteRecord::new());
@@ -48,13 +60,25 @@ impl<'a> Table<'a> {
             text_column: place,
             text_name: header[place].clone(),
             id_column,
+            role_column,
             columns: header.len(),
+            ahead: None,
             over: false,
         })
     }
 
-    /// The next row and the line on which it starts.
+    /// The next conversation and the line on which it starts.
     pub(super) fn next_row(&mut self) -> Option<(usize, Result<Reading, Fault>)> {
+        let (line, first) = self.ahead.take().or_else(|| self.next_record())?;
+        let reading = match self.role_column {
+            None => first.map(|record| self.reading(&record)),
+            Some(role) => self.turns_from(first, role),
+        };
+        Some((line, reading))
+    }
+
+    /// The next record, with as many cells as the header.
+    fn next_record(&mut self) -> Option<Record> {
         if self.over {
             return None;
         }
@@ -62,7 +86,13 @@ impl<'a> Table<'a> {
         let mut record = ByteRecord::new();
         match self.reader.read_byte_record(&mut record) {
             Ok(false) => None,
-            Ok(true) => Some((line, self.reading(&record))),
+            Ok(true) if record.len() == self.columns => Some((line, Ok(record))),
+            Ok(true) => {
+                let found = format!("cells: {}", record.len());
+                let expected = format!("{}, one per column of the header", self.columns);
+                let fault = Fault::new(self.text_name.clone(), found, expected);
+                Some((line, Err(fault.of_row(self.id(&record)))))
+            }
             // Reading from memory does not fail; if it ever did, going on
             // might not end.
             Err(_) => {
@@ -70,6 +100,48 @@ impl<'a> Table<'a> {
                 Some((line, Err(Fault::new("", "unreadable cells", "CSV"))))
             }
         }
+    }
+
+    /// The turns of a conversation: those of the first record's id, up to the next
+    /// id. One bad record spoils the conversation, whose other turns would mean
+    /// something else without it, and no other one.
+    fn turns_from(&mut self, first: Result<ByteRecord, Fault>, role: usize) -> Result<Reading, Fault> {
+        let mut reading = Reading::default();
+        let first = first?;
+        reading.conversation.id = self.id(&first);
+        let mut fault = self.push_turn(&first, role, &mut reading).err();
+        while let Some((line, record)) = self.next_record() {
+            match record {
+                Ok(record) if self.id(&record) != reading.conversation.id => {
+                    self.ahead = Some((line, Ok(record)));
+                    break;
+                }
+                Ok(record) => fault = fault.or(self.push_turn(&record, role, &mut reading).err()),
+                Err(found) => fault = fault.or(Some(found)),
+            }
+        }
+        fault.map_or(Ok(reading), Err)
+    }
+
+    fn push_turn(&self, record: &ByteRecord, role: usize, reading: &mut Reading) -> Result<(), Fault> {
+        let name = cell(record, role);
+        let known = wire_role(name.trim()).or_else(|| known_role(name.trim()));
+        let role = known.ok_or_else(|| {
+            let turn = reading.conversation.turns.len();
+            let fault = Fault::new(
+                format!("role of turn {turn}"),
+                shown_text(&name),
+                "user, assistant or system, or another known name of a speaker",
+            );
+            fault.of_row(self.id(record))
+        })?;
+        let text = cell(record, self.text_column).into_owned();
+        reading.conversation.turns.push(Turn { role, text });
+        Ok(())
+    }
+
+    fn id(&self, record: &ByteRecord) -> Option<String> {
+        self.id_column.map(|column| cell(record, column).into_owned()).filter(|id| !id.is_empty())
     }
 
     /// The line of the next record. The parser may stand before line ends that
@@ -82,18 +154,15 @@ impl<'a> Table<'a> {
         position.line() as usize + skipped.filter(|&&b| b == b'\n').count()
     }
 
-    fn reading(&self, record: &ByteRecord) -> Result<Reading, Fault> {
-        let cell = |column| encoding::text(record.get(column).unwrap_or_default());
-        let id = self.id_column.map(|column| cell(column).into_owned()).filter(|id| !id.is_empty());
-        if record.len() != self.columns {
-            let found = format!("cells: {}", record.len());
-            let expected = format!("{}, one per column of the header", self.columns);
-            return Err(Fault::new(self.text_name.clone(), found, expected).of_row(id));
-        }
-        let mut reading = cell_reading(&cell(self.text_column));
-        reading.conversation.id = id.or(reading.conversation.id);
-        Ok(reading)
+    fn reading(&self, record: &ByteRecord) -> Reading {
+        let mut reading = cell_reading(&cell(record, self.text_column));
+        reading.conversation.id = self.id(record).or(reading.conversation.id);
+        reading
     }
+}
+
+fn cell(record: &ByteRecord, column: usize) -> Cow<'_, str> {
+    encoding::text(record.get(column).unwrap_or_default())
 }
 
 /// A cell holds a transcript, or a conversation as JSON. What looks like JSON

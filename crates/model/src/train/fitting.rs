@@ -19,7 +19,9 @@ use mindrail_core::language::Language;
 use mindrail_core::metrics::{MicroF1, OnsetSets, auroc, confusion_at, count_onsets, wilson_interval};
 use mindrail_core::policy::Policy;
 use mindrail_core::probability::Probability;
-use mindrail_core::taxonomy::{CrisisLabel, Harm, ReplyClass, Scores, Severity, Signal, Stage, Taxonomy};
+use mindrail_core::taxonomy::{
+    CrisisLabel, Harm, ReplyClass, Scores, Severity, Signal, Stage, Taxonomy, Tense,
+};
 use mindrail_core::tracker::{Tracker, TrackerConfig};
 
 use super::TrainError;
@@ -58,10 +60,11 @@ pub(super) fn fit(held_out: &[Scored], sharpness: f32) -> Result<BundleCalibrati
     let scorer = Scorer { blend, platt: Platt::IDENTITY, sharpness, tracker: Policy::default().tracker };
     let platt = fit_platt(&scorer, &halves.calibration)?;
     let scorer = Scorer { platt, ..scorer };
-    let thresholds = risk_thresholds(&scorer, &halves.thresholds)?;
+    let (high_risk, thresholds) = risk_thresholds(&scorer, &halves.thresholds)?;
     let calibration = Calibration {
         risk: platt,
         floor: SignalFloor { certain: probability(CERTAIN) },
+        certain_confirm: certain_confirm(&scorer, &halves.thresholds, high_risk)?,
         thresholds,
         signals: signal_thresholds(&scorer, &halves.thresholds),
         crisis: crisis_thresholds(&scorer, &halves.thresholds),
@@ -351,6 +354,16 @@ impl Scorer {
         })
     }
 
+    /// The highest probability of an ongoing Confirm on any turn.
+    fn ongoing_confirm(&self, view: &[UserLogits]) -> Probability {
+        let is_confirm = |l: &&CrisisLabel| l.stage() != Stage::Alert && l.tense() == Tense::Ongoing;
+        let highest = |turn| {
+            let scores = self.crisis(turn);
+            CrisisLabel::ALL.iter().filter(is_confirm).fold(Probability::ZERO, |p, &l| p.max(scores[l]))
+        };
+        view.iter().map(highest).fold(Probability::ZERO, Probability::max)
+    }
+
     /// Gold and tracked onsets of one view.
     fn onsets(
         &self,
@@ -417,13 +430,13 @@ fn fit_platt(scorer: &Scorer, rows: &[&Scored]) -> Result<Platt, TrainError> {
     Platt::fit(&logits, &labels).map_err(|e| TrainError::Calibration(format!("risk: {e}")))
 }
 
-/// One value for all languages, because single languages have too few rows for
-/// one of their own; recall and false-positive rate are each language's, on the
+/// The high-risk threshold, and both thresholds of every language. One value for all
+/// languages, because single languages have too few rows for one of their own; recall and false-positive rate are each language's, on the
 /// corpus with its listeners.
 fn risk_thresholds(
     scorer: &Scorer,
     rows: &[&Scored],
-) -> Result<BTreeMap<Language, RiskThresholds>, TrainError> {
+) -> Result<(Probability, BTreeMap<Language, RiskThresholds>), TrainError> {
     let error = |e: &dyn ToString| TrainError::Calibration(format!("risk thresholds: {}", e.to_string()));
     let corpus: Vec<&&Scored> = rows.iter().filter(|s| s.onsets.is_some()).collect();
     let both_views = corpus.iter().flat_map(|s| s.views.iter().map(|view| (scorer.risk(view), s.high_risk)));
@@ -450,7 +463,29 @@ fn risk_thresholds(
         };
         thresholds.insert(language, both);
     }
-    Ok(thresholds)
+    Ok((high, thresholds))
+}
+
+/// From which probability on an ongoing Confirm calls a human on its own: of the
+/// thresholds whose calls (by a Confirm, or by risk at `high_risk`) come within
+/// [`NEARLY_BEST`] of the best mean F1 on the corpus, the lowest, since it misses least.
+fn certain_confirm(
+    scorer: &Scorer,
+    rows: &[&Scored],
+    high_risk: Probability,
+) -> Result<RiskThreshold, TrainError> {
+    let corpus: Vec<&Scored> = rows.iter().copied().filter(|s| s.onsets.is_some()).collect();
+    // What risk calls is called at every threshold.
+    let called = |view: &[UserLogits]| {
+        if scorer.risk(view) >= high_risk { Probability::ONE } else { scorer.ongoing_confirm(view) }
+    };
+    let f1 = mean_f1_by_threshold(&by_group(&corpus, |view| f64::from(called(view).get())));
+    let value = nearly_best(&f1).1.first().copied().unwrap_or(1.0);
+    let (calls, labels): (Vec<Probability>, Vec<bool>) =
+        corpus.iter().map(|s| (called(&s.views[0]), s.high_risk)).unzip();
+    let target = "lowest threshold within 0.01 of the best F1 of calling a human by it or by high risk, averaged over kinds of corpus conversations and views";
+    achieved(probability(value as f32), target, &calls, &labels)
+        .ok_or_else(|| TrainError::Calibration("the corpus has too few rows to call anybody".to_owned()))
 }
 
 /// F1 within this of the best counts as best; its 95 % interval on these rows is
@@ -462,6 +497,12 @@ const NEARLY_BEST: f64 = 0.01;
 /// high risk, and with it the best threshold falls; every source counts as if
 /// its share were the corpus's.
 fn best_mean_f1(groups: &ByGroup) -> Probability {
+    probability(middle_of_nearly_best(&mean_f1_by_threshold(groups)).1 as f32)
+}
+
+/// F1 averaged over groups and views at each threshold from 0.01 to 0.99, every
+/// group's share of high risk taken to be the corpus's.
+fn mean_f1_by_threshold(groups: &ByGroup) -> Vec<(f64, f64)> {
     let corpus =
         groups.iter().filter(|((group, _), _)| group.is_corpus()).flat_map(|(_, (_, labels))| labels);
     let share = corpus.clone().filter(|l| **l).count() as f64 / corpus.count().max(1) as f64;
@@ -472,19 +513,21 @@ fn best_mean_f1(groups: &ByGroup) -> Probability {
             Some(2.0 * recall * share / (recall * share + false_alarms * (1.0 - share) + share))
         })
     };
-    let found: Vec<(f64, f64)> = (1..100)
-        .map(|step| 0.01 * f64::from(step))
-        .map(|threshold| (threshold, mean_f1(threshold)))
-        .collect();
-    probability(middle_of_nearly_best(&found).1 as f32)
+    let steps = (1..100).map(|step| 0.01 * f64::from(step));
+    steps.map(|threshold| (threshold, mean_f1(threshold))).collect()
 }
 
-/// The best F1, and the middle of the thresholds that come within [`NEARLY_BEST`] of
-/// it; one half where there are none.
-fn middle_of_nearly_best(found: &[(f64, f64)]) -> (f64, f64) {
+/// The best F1, and the thresholds that come within [`NEARLY_BEST`] of it.
+fn nearly_best(found: &[(f64, f64)]) -> (f64, Vec<f64>) {
     let best = found.iter().map(|(_, f1)| *f1).fold(0.0, f64::max);
-    let nearly: Vec<f64> =
-        found.iter().filter(|(_, f1)| *f1 >= best - NEARLY_BEST).map(|(threshold, _)| *threshold).collect();
+    let nearly = found.iter().filter(|(_, f1)| *f1 >= best - NEARLY_BEST);
+    (best, nearly.map(|(threshold, _)| *threshold).collect())
+}
+
+/// The best F1, and the middle of the nearly best thresholds; one half where there
+/// are none.
+fn middle_of_nearly_best(found: &[(f64, f64)]) -> (f64, f64) {
+    let (best, nearly) = nearly_best(found);
     (best, nearly.get(nearly.len() / 2).copied().unwrap_or(0.5))
 }
 
@@ -580,6 +623,7 @@ fn crisis_only(alert: f32, confirm: f32) -> Calibration {
     Calibration {
         risk: Platt::IDENTITY,
         floor: SignalFloor { certain: Probability::ONE },
+        certain_confirm: RiskThreshold::without_provenance(Probability::ONE),
         thresholds: BTreeMap::new(),
         signals: Scores::uniform(Probability::ONE),
         crisis: by_stage(alert, confirm),

@@ -16,6 +16,7 @@ mod layers;
 mod network;
 mod objective;
 mod optimizer;
+mod predictions;
 mod report;
 mod run;
 mod stage;

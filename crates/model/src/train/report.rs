@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use mindrail_core::calibration::{Estimate, RiskThreshold};
 use mindrail_core::digest::sha256;
 use serde::Serialize;
 use serde_json::Value;
@@ -127,21 +128,22 @@ fn thresholds(card: &mut String, calibration: &BundleCalibration) {
     card.push_str("\n## Thresholds\n\nChosen on held-out conversations that fitted neither the checkpoint nor the calibration.\n\n");
     card.push_str("| language | threshold | value | target | recall | false-positive rate | rows |\n|---|---|---|---|---|---|---|\n");
     for (language, both) in &calibration.calibration.thresholds {
-        for (name, t) in [("high risk", &both.high_risk), ("support", &both.support)] {
-            let _ = writeln!(
-                card,
-                "| {} | {name} | {:.3} | {} | {:.3} ({:.3} to {:.3}) | {:.3} ({:.3} to {:.3}) | {} |",
-                language.wire(),
-                t.value.get(),
-                t.target,
-                t.recall.value,
-                t.recall.low,
-                t.recall.high,
-                t.false_positive_rate.value,
-                t.false_positive_rate.low,
-                t.false_positive_rate.high,
-                t.rows
-            );
+        for (name, threshold) in [("high risk", &both.high_risk), ("support", &both.support)] {
+            threshold_row(card, language.wire(), name, threshold);
         }
     }
+    threshold_row(card, "all", "certain Confirm, or high risk", &calibration.calibration.certain_confirm);
+}
+
+fn threshold_row(card: &mut String, language: &str, name: &str, threshold: &RiskThreshold) {
+    let rate = |e: Estimate| format!("{:.3} ({:.3} to {:.3})", e.value, e.low, e.high);
+    let _ = writeln!(
+        card,
+        "| {language} | {name} | {:.3} | {} | {} | {} | {} |",
+        threshold.value.get(),
+        threshold.target,
+        rate(threshold.recall),
+        rate(threshold.false_positive_rate),
+        threshold.rows
+    );
 }

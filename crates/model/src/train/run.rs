@@ -20,6 +20,7 @@ use super::fitting;
 use super::held_out::{self, Scored, View};
 use super::network::Network;
 use super::objective::pool;
+use super::predictions::{self, Predicted};
 use super::report::{self, MeasuredSet, RunRecord};
 use super::stage::{Stage, StageRecord, write};
 use super::wide_fit::{self, JOINT_SHARE, WidePart};
@@ -108,6 +109,7 @@ pub fn run(config: &TrainConfig, progress: &mut dyn Progress) -> Result<(), Trai
     let mut exact = served.clone();
     exact.wide.clone_from(&wide);
     let assessors = [EmbeddedAssessor::new(&served)?, EmbeddedAssessor::with_tensors(&exact, &parameters)?];
+    run.write_predictions(&held_out, &calibration)?;
     let measured = run.measured(&held_out, &calibration, &assessors)?;
     let baseline = config.baseline.as_deref().map(read_json::<serde_json::Value>).transpose()?;
     new_bundle(&report::card(config, &calibration, &measured, baseline.as_ref())).write(&folder)?;
@@ -195,12 +197,7 @@ impl Run<'_> {
             let outcomes = evaluate(assessor, self.dev.iter().filter(is_of), view)?;
             sets.push((title, about, measure_by_language(&outcomes)));
         }
-        let scorer = fitting::Scorer {
-            blend: calibration.blend,
-            platt: calibration.calibration.risk,
-            sharpness: self.config.pooling_sharpness,
-            tracker: Policy::default().tracker,
-        };
+        let scorer = self.scorer(calibration);
         for (title, about, file, view) in HELD_OUT_SETS {
             let of = |s: &&Scored| self.config.train[s.source].is_named(file);
             let rows = held_out.iter().filter(of);
@@ -209,6 +206,38 @@ impl Run<'_> {
             sets.push((title, about, measure_by_language(&outcomes)));
         }
         Ok(sets)
+    }
+
+    fn scorer(&self, calibration: &BundleCalibration) -> fitting::Scorer {
+        fitting::Scorer {
+            blend: calibration.blend,
+            platt: calibration.calibration.risk,
+            sharpness: self.config.pooling_sharpness,
+            tracker: Policy::default().tracker,
+        }
+    }
+
+    /// Writes what the folds say of the sources with turn labels, in both views.
+    fn write_predictions(
+        &self,
+        held_out: &[Scored],
+        calibration: &BundleCalibration,
+    ) -> Result<(), TrainError> {
+        let scorer = self.scorer(calibration);
+        for (view, suffix) in ["all", "person"].into_iter().enumerate() {
+            let predicted = |scored: &Scored| {
+                let file = self.config.train[scored.source].path.file_stem().unwrap_or_default();
+                Predicted {
+                    id: format!("{}:{}", file.to_string_lossy(), scored.id),
+                    user_turns: scored.views[view].len(),
+                    outcome: scorer.outcome(scored, view, &calibration.calibration),
+                }
+            };
+            let rows: Vec<Predicted> =
+                held_out.iter().filter(|s| s.onsets.is_some()).map(predicted).collect();
+            predictions::write_files(&self.config.output.join("predictions"), suffix, &rows)?;
+        }
+        Ok(())
     }
 
     /// Hash of what a fold's scores depend on, beside its weights: the rows that are

@@ -1,33 +1,43 @@
 //! A crisis that goes on has become explicit.
 //!
 //! ## What it does
-//! Finds each ongoing Confirm that reached its threshold at any user turn.
+//! Finds each ongoing Confirm that was certain at any user turn, and each that
+//! was not, but reached the threshold at which a crisis begins.
 //!
 //! ## Why
 //! Once somebody has said it, it is so for the rest of the conversation. People
-//! deny and minimise when they see what their words set off.
+//! deny and minimise when they see what their words set off. The threshold at
+//! which a crisis begins is chosen to find the turn; whether a human should come is
+//! another question, with a higher threshold of its own.
 //!
 //! ## Example
 //! `confirm_DV_ongoing` reached its threshold at turn 6; at turn 12 the person
 //! says that all is well. The finding at turn 12 is still the one of turn 6.
 //!
 //! ## Options
-//! One action for each of the seven types.
+//! `certain`: the threshold, in place of the bundle's. `when_unsure`: what to do
+//! below it. One action for each of the seven types where it is certain.
 
 use serde::{Deserialize, Serialize};
 
 use super::{PersonRule, Switch};
 use crate::policy::Evidence;
+use crate::probability::Probability;
 use crate::taxonomy::{CrisisLabel, CrisisType, Stage, Taxonomy, Tense};
-use crate::verdict::{Explanation, RuleName, UserAction};
+use crate::verdict::{Explanation, Reached, RuleName, UserAction};
 
 /// Options of the rule.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmedCrisisRule {
     /// Whether the rule is asked.
     pub rule: Switch,
-    /// What to do for each type.
+    /// A Confirm is certain at or above this; the bundle's value if absent.
+    #[serde(default)]
+    pub certain: Option<Probability>,
+    /// What to do about a Confirm that began and is not certain.
+    pub when_unsure: UserAction,
+    /// What to do for each type; never less than what is done when unsure.
     pub actions: ActionPerType,
 }
 
@@ -67,39 +77,48 @@ impl ActionPerType {
     }
 }
 
+impl ConfirmedCrisisRule {
+    /// Whether an ongoing crisis of any type is certain.
+    pub fn is_certain(&self, evidence: &Evidence<'_>) -> bool {
+        confirms(Tense::Ongoing).any(|(label, _)| self.certain(evidence, label).is_some())
+    }
+
+    fn certain(&self, evidence: &Evidence<'_>, label: CrisisLabel) -> Option<Reached> {
+        let threshold = self.certain.unwrap_or(evidence.calibration.certain_confirm.value);
+        evidence.crisis_at(label, threshold)
+    }
+
+    fn finding(
+        &self,
+        evidence: &Evidence<'_>,
+        (label, crisis): (CrisisLabel, CrisisType),
+    ) -> Option<Explanation<UserAction>> {
+        let (action, told, reached) = match self.certain(evidence, label) {
+            Some(reached) => (self.actions.action(crisis).max(self.when_unsure), "told", reached),
+            None => (self.when_unsure, "may have told", evidence.crossed(label)?),
+        };
+        let statement = format!("The person {told} of {} that goes on now.", plain(crisis));
+        Some(Explanation::of_score(RuleName::ConfirmedCrisis, action, statement, reached))
+    }
+}
+
 impl PersonRule for ConfirmedCrisisRule {
     fn evaluate(&self, evidence: &Evidence<'_>) -> Option<Explanation<UserAction>> {
         if self.rule == Switch::Off {
             return None;
         }
-        let findings = confirms(evidence, Tense::Ongoing, |crisis| {
-            let statement = format!("The person told of {} that goes on now.", plain(crisis));
-            (RuleName::ConfirmedCrisis, self.actions.action(crisis), statement)
-        });
-        Explanation::summary("The person told of several crises that go on now.", findings)
+        let findings = confirms(Tense::Ongoing).filter_map(|confirm| self.finding(evidence, confirm));
+        Explanation::summary("There are several crises that may go on now.", findings.collect())
     }
 }
 
-/// What a rule says of one type of crisis.
-pub(super) type Say = (RuleName, UserAction, String);
-
-/// A finding for each Confirm of a tense that reached its threshold.
-pub(super) fn confirms(
-    evidence: &Evidence<'_>,
-    tense: Tense,
-    say: impl Fn(CrisisType) -> Say,
-) -> Vec<Explanation<UserAction>> {
-    let of_tense = CrisisLabel::ALL.iter().filter(|label| label.tense() == tense);
-    of_tense
-        .filter_map(|&label| match label.stage() {
-            Stage::Alert => None,
-            Stage::Confirm(crisis) => Some((crisis, evidence.crossed(label)?)),
-        })
-        .map(|(crisis, reached)| {
-            let (rule, action, statement) = say(crisis);
-            Explanation::of_score(rule, action, statement, reached)
-        })
-        .collect()
+/// Every Confirm of a tense, with its type.
+pub(super) fn confirms(tense: Tense) -> impl Iterator<Item = (CrisisLabel, CrisisType)> {
+    let of_tense = CrisisLabel::ALL.iter().filter(move |label| label.tense() == tense);
+    of_tense.filter_map(|&label| match label.stage() {
+        Stage::Alert => None,
+        Stage::Confirm(crisis) => Some((label, crisis)),
+    })
 }
 
 /// The type of crisis in plain words, fit to stand before "that goes on".

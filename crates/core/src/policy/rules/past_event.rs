@@ -38,10 +38,11 @@ impl PersonRule for PastEventRule {
         if self.rule == Switch::Off {
             return None;
         }
-        let findings = confirms(evidence, Tense::Past, |crisis| {
+        let findings = confirms(Tense::Past).filter_map(|(label, crisis)| {
+            let reached = evidence.crossed(label)?;
             let statement = format!("The person told of {} that is over.", plain(crisis));
-            (RuleName::PastEvent, self.actions.action(crisis), statement)
+            Some(Explanation::of_score(RuleName::PastEvent, self.actions.action(crisis), statement, reached))
         });
-        Explanation::summary("The person told of several crises that are over.", findings)
+        Explanation::summary("The person told of several crises that are over.", findings.collect())
     }
 }
