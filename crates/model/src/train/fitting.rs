@@ -466,9 +466,9 @@ fn risk_thresholds(
     Ok((high, thresholds))
 }
 
-/// From which probability on an ongoing Confirm calls a human on its own: of the
-/// thresholds whose calls (by a Confirm, or by risk at `high_risk`) come within
-/// [`NEARLY_BEST`] of the best mean F1 on the corpus, the lowest, since it misses least.
+/// From which probability on an ongoing Confirm calls a human on its own: the threshold
+/// whose calls, by a Confirm or by risk at `high_risk`, have the best mean F1 on the
+/// corpus, as in [`best_mean_f1`]. Below it a Confirm still asks for support.
 fn certain_confirm(
     scorer: &Scorer,
     rows: &[&Scored],
@@ -479,12 +479,11 @@ fn certain_confirm(
     let called = |view: &[UserLogits]| {
         if scorer.risk(view) >= high_risk { Probability::ONE } else { scorer.ongoing_confirm(view) }
     };
-    let f1 = mean_f1_by_threshold(&by_group(&corpus, |view| f64::from(called(view).get())));
-    let value = nearly_best(&f1).1.first().copied().unwrap_or(1.0);
+    let value = best_mean_f1(&by_group(&corpus, |view| f64::from(called(view).get())));
     let (calls, labels): (Vec<Probability>, Vec<bool>) =
         corpus.iter().map(|s| (called(&s.views[0]), s.high_risk)).unzip();
-    let target = "lowest threshold within 0.01 of the best F1 of calling a human by it or by high risk, averaged over kinds of corpus conversations and views";
-    achieved(probability(value as f32), target, &calls, &labels)
+    let target = "middle of the thresholds within 0.01 of the best F1 of calling a human by it or by high risk, averaged over kinds of corpus conversations and views";
+    achieved(value, target, &calls, &labels)
         .ok_or_else(|| TrainError::Calibration("the corpus has too few rows to call anybody".to_owned()))
 }
 
@@ -497,12 +496,6 @@ const NEARLY_BEST: f64 = 0.01;
 /// high risk, and with it the best threshold falls; every source counts as if
 /// its share were the corpus's.
 fn best_mean_f1(groups: &ByGroup) -> Probability {
-    probability(middle_of_nearly_best(&mean_f1_by_threshold(groups)).1 as f32)
-}
-
-/// F1 averaged over groups and views at each threshold from 0.01 to 0.99, every
-/// group's share of high risk taken to be the corpus's.
-fn mean_f1_by_threshold(groups: &ByGroup) -> Vec<(f64, f64)> {
     let corpus =
         groups.iter().filter(|((group, _), _)| group.is_corpus()).flat_map(|(_, (_, labels))| labels);
     let share = corpus.clone().filter(|l| **l).count() as f64 / corpus.count().max(1) as f64;
@@ -513,21 +506,19 @@ fn mean_f1_by_threshold(groups: &ByGroup) -> Vec<(f64, f64)> {
             Some(2.0 * recall * share / (recall * share + false_alarms * (1.0 - share) + share))
         })
     };
-    let steps = (1..100).map(|step| 0.01 * f64::from(step));
-    steps.map(|threshold| (threshold, mean_f1(threshold))).collect()
+    let found: Vec<(f64, f64)> = (1..100)
+        .map(|step| 0.01 * f64::from(step))
+        .map(|threshold| (threshold, mean_f1(threshold)))
+        .collect();
+    probability(middle_of_nearly_best(&found).1 as f32)
 }
 
-/// The best F1, and the thresholds that come within [`NEARLY_BEST`] of it.
-fn nearly_best(found: &[(f64, f64)]) -> (f64, Vec<f64>) {
-    let best = found.iter().map(|(_, f1)| *f1).fold(0.0, f64::max);
-    let nearly = found.iter().filter(|(_, f1)| *f1 >= best - NEARLY_BEST);
-    (best, nearly.map(|(threshold, _)| *threshold).collect())
-}
-
-/// The best F1, and the middle of the nearly best thresholds; one half where there
-/// are none.
+/// The best F1, and the middle of the thresholds that come within [`NEARLY_BEST`] of
+/// it; one half where there are none.
 fn middle_of_nearly_best(found: &[(f64, f64)]) -> (f64, f64) {
-    let (best, nearly) = nearly_best(found);
+    let best = found.iter().map(|(_, f1)| *f1).fold(0.0, f64::max);
+    let nearly: Vec<f64> =
+        found.iter().filter(|(_, f1)| *f1 >= best - NEARLY_BEST).map(|(threshold, _)| *threshold).collect();
     (best, nearly.get(nearly.len() / 2).copied().unwrap_or(0.5))
 }
 
