@@ -54,18 +54,16 @@ fn explicit_messages_that_stand_alone_are_not_allowed() {
     let verdicts = verdicts_on_single_messages("alarm");
     let allowed: Vec<_> = verdicts.iter().filter(|(_, action)| action == "allow").collect();
     assert_eq!(verdicts.len(), 24);
-    // One is known to be missed: letters and a goodbye, without any plain word.
-    assert!(allowed.len() <= 1, "{allowed:?}");
+    assert!(allowed.is_empty(), "{allowed:?}");
 }
 
 #[test]
-fn everyday_messages_that_stand_alone_are_mostly_left_alone() {
+fn everyday_messages_that_stand_alone_escalate_nothing_and_are_mostly_left_alone() {
     let verdicts = verdicts_on_single_messages("calm");
     let escalated: Vec<_> = verdicts.iter().filter(|(_, action)| action == "escalate").collect();
     let disturbed = verdicts.iter().filter(|(_, action)| action != "allow").count();
     assert_eq!(verdicts.len(), 24);
-    // One is known to be escalated: dying of laughter, in French.
-    assert!(escalated.len() <= 1 && disturbed <= 2, "{escalated:?}, {disturbed} disturbed");
+    assert!(escalated.is_empty() && disturbed <= 2, "{escalated:?}, {disturbed} disturbed");
 }
 
 #[test]
