@@ -1,7 +1,7 @@
-//! Matrix products for training, by the `gemm` crate behind a safe interface.
+//! Matrix products for training, by the `gemm-f32` crate behind a safe interface.
 //! Serving does not come here: it uses packed weights ([`super::LinearF32`]).
 
-use gemm::Parallelism;
+use gemm_common::Parallelism;
 
 /// A row-major matrix, or its transpose, that borrows its numbers.
 #[derive(Clone, Copy)]
@@ -45,23 +45,24 @@ pub(crate) fn matmul(out: &mut [f32], a: Matrix<'_>, b: Matrix<'_>) {
         return;
     }
     let parallelism = if m * n * k > 1 << 20 { Parallelism::Rayon(0) } else { Parallelism::None };
+    // The crate wants its target in columns, so the transposed product is asked for.
     // SAFETY: the asserts of `Matrix::new` and above hold every index of the
     // three operands inside its slice, and `out` is borrowed exclusively.
     unsafe {
-        gemm::gemm(
-            m,
+        gemm_f32::gemm::f32::get_gemm_fn()(
             n,
+            m,
             k,
             out.as_mut_ptr(),
-            1,
             n as isize,
+            1,
             true,
-            a.values.as_ptr(),
-            a.column_stride as isize,
-            a.row_stride as isize,
             b.values.as_ptr(),
-            b.column_stride as isize,
             b.row_stride as isize,
+            b.column_stride as isize,
+            a.values.as_ptr(),
+            a.row_stride as isize,
+            a.column_stride as isize,
             1.0,
             1.0,
             false,
