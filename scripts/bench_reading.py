@@ -234,6 +234,7 @@ def main() -> None:
         return be_peer(options.peer, str(options.file), options.threads)
     if options.make:
         return MAKE[options.make](options.file, options.megabytes * MEGABYTE)
+    options.program = options.program.resolve()  # a bare name would be looked for in PATH
     result = measure(options)
     for file in result["files"]:
         print(f"{file['format']}: {file['bytes'] / MEGABYTE:.0f} MB, {file['rows']} rows")
