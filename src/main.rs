@@ -10,6 +10,7 @@ mod input;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use mindrail_data::table::DataError;
 
 use commands::{Cli, Exit};
 
@@ -26,6 +27,10 @@ fn main() -> ExitCode {
 
 /// Whether the reader of our output went away, as `head` does.
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    let io = error.root_cause().downcast_ref::<std::io::Error>();
+    let cause = error.root_cause();
+    let io = match cause.downcast_ref() {
+        Some(DataError::Io { cause, .. }) => Some(cause),
+        _ => cause.downcast_ref(),
+    };
     io.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
 }

@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod data;
 mod model;
 mod program;
 mod score;

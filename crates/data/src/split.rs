@@ -125,8 +125,9 @@ struct Survey {
 /// Rows keep their order; columns stand in the order of their names.
 ///
 /// # Errors
-/// If the file cannot be read at all, if its families cannot be told, or if the
-/// parts cannot be written. Bad rows go to `bad` and into no part.
+/// If the file cannot be read at all, if its families cannot be told, if nothing
+/// falls to the first part, train (then no file is written), or if the parts cannot be
+/// written. Bad rows go to `bad` and into no part.
 pub fn split(
     path: &Path,
     plan: &Plan,
@@ -147,6 +148,9 @@ pub fn split(
     let survey = survey(path, &rule, stratify.as_deref(), bad)?;
     let families = survey.families.numbers();
     let parts = assign(&families, &survey.labels, &plan.fractions, plan.seed);
+    if !parts.contains(&0) {
+        return Err(first_is_empty(path, &rule, &families, &plan.fractions.names()[0]));
+    }
     let files = write(path, folder, &survey.columns, &Dealt { rows: &survey.rows, parts: &parts, plan })?;
     let mut outcome = Outcome {
         family_rule: rule.to_string(),
@@ -169,6 +173,14 @@ pub fn split(
         outcome.parts.push(Part { file, rows: rows.len(), families: of_part.len(), wanted, share, labels });
     }
     Ok(outcome)
+}
+
+/// The error of a split whose first part, from which one would train, has no row.
+fn first_is_empty(path: &Path, rule: &FamilyRule, families: &[usize], first: &str) -> DataError {
+    let (rows, families) = (families.len(), families.iter().max().map_or(0, |most| most + 1));
+    let found = format!("{rows} rows in {families} families by {rule}, none of which falls to {first}");
+    let expected = format!("more families, others that are smaller, or a larger share for {first}");
+    DataError::file(path.display(), found, expected)
 }
 
 fn first_row(path: &Path) -> Result<Record, DataError> {
@@ -418,6 +430,21 @@ mod tests {
         }
         texts.sort_unstable();
         assert_eq!(texts, (0..80).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_split_that_leaves_nothing_to_train_from_is_refused_before_a_file_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("one.jsonl");
+        let row = |i: usize| format!("{}\n", json!({"id": format!("a-{i}"), "turns": [], "high_risk": 0}));
+        std::fs::write(&path, (0..9).map(row).collect::<String>()).unwrap();
+        let parts = folder.path().join("parts");
+        let error = split(&path, &plan("0.1,0.9", 1), &parts, &mut |_| {}).unwrap_err();
+        let message = error.to_string().replace(&path.display().to_string(), "one.jsonl");
+        insta::assert_snapshot!(message, @"one.jsonl: found 9 rows in 1 families by author, none of which falls to train, expected more families, others that are smaller, or a larger share for train");
+        assert!(!parts.exists());
+        let outcome = split(&path, &plan("0.9,0.1", 1), &parts, &mut |_| {}).unwrap();
+        assert_eq!(outcome.parts.iter().map(|part| part.rows).collect::<Vec<_>>(), [9, 0]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use mindrail_core::conversation::Role;
 use mindrail_core::digest::sha256;
 use mindrail_data::check::check;
 use mindrail_data::sets::{self, CradleDialogue, DataSet, Irregularity, RowReader, Sample, Term, convert};
-use mindrail_data::stats::{Figure, JointCounts, Statistics, statistics};
+use mindrail_data::stats::{Cooccurrence, Figure, Statistics, statistics};
 use mindrail_data::table::{self, DataError, TableFormat};
 
 fn shared(path: &str) -> Option<PathBuf> {
@@ -417,7 +417,7 @@ fn phi_of_the_published_joint_counts_is_the_published_one() {
     let all = ["0.568", "0.494", "0.432", "0.421", "0.324", "-0.077", "-0.066"];
     let of_unsafe = ["0.526", "0.460", "0.412", "0.324", "0.316", "-0.194", "-0.226"];
     for (rows, expected) in [(147_814, all), (76_125, of_unsafe)] {
-        let joint = JointCounts::of_counts(rows, joint.clone());
+        let joint = Cooccurrence::of_counts(rows, joint.clone());
         let phi = |a: &str, b: &str| format!("{:.3}", joint.phi(at(a), at(b)).unwrap());
         let found = [
             phi("Economic Crime", "White-Collar Crime"),

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use mindrail_data::family::FamilyRule;
-use mindrail_data::split::{Fractions, Outcome, Plan, split};
+use mindrail_data::split::{Fractions, Outcome, Part, Plan, split};
 
 use crate::commands::{Exit, complain};
 
@@ -24,7 +24,9 @@ pub(crate) enum By {
 /// Split a file so that no family is in two parts and labels are spread evenly.
 ///
 /// Writes train, dev and test (for two parts: train and test) in the format of
-/// the file. The same seed gives the same parts.
+/// the file. The same seed gives the same parts. A part that stays empty, since
+/// no family is divided, is told on standard error; if that is train, the split
+/// fails.
 #[derive(Debug, Args)]
 pub(crate) struct Split {
     /// JSON lines, JSON, CSV or Parquet.
@@ -76,6 +78,7 @@ impl Split {
             );
         }
         let outcome = split(&self.file, &plan, &self.output, &mut |error| complain(&error.to_string()))?;
+        empty_parts(&outcome).iter().for_each(|message| complain(message));
         let mut out = std::io::stdout().lock();
         if self.json {
             writeln!(out, "{}", serde_json::to_string_pretty(&outcome)?)?;
@@ -84,6 +87,23 @@ impl Split {
         }
         Ok(if outcome.bad == 0 { Exit::Done } else { Exit::BadRows })
     }
+}
+
+/// Which parts stayed empty, and why.
+fn empty_parts(outcome: &Outcome) -> Vec<String> {
+    let rows: usize = outcome.parts.iter().map(|part| part.rows).sum();
+    // No family is in two parts, so that they may be added.
+    let families: usize = outcome.parts.iter().map(|part| part.families).sum();
+    let message = |part: &Part| {
+        format!(
+            "{} stayed empty: {:.1} % of the {rows} rows were wanted, but these are {families} families by {}, \
+             and no family is divided; --family-column or --by row tells smaller ones",
+            part.file.display(),
+            100.0 * part.wanted,
+            outcome.family_rule
+        )
+    };
+    outcome.parts.iter().filter(|part| part.rows == 0).map(message).collect()
 }
 
 fn table(outcome: &Outcome) -> String {

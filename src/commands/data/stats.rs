@@ -38,8 +38,7 @@ impl Stats {
         let found = statistics(&files, self.set.map(SetName::set))?;
         let mut out = std::io::stdout().lock();
         if self.json {
-            serde_json::to_writer_pretty(&mut out, &found)?;
-            writeln!(out)?;
+            writeln!(out, "{}", serde_json::to_string_pretty(&found)?)?;
         } else {
             writeln!(out, "{}: {} samples, {} unreadable rows", found.set, found.samples, found.bad)?;
             for table in &found.tables {

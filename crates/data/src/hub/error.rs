@@ -152,12 +152,12 @@ pub enum HubError {
     #[error("there is no home folder to keep the cache in; set HF_HOME")]
     NoHome,
     /// The file system refused.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {cause}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// Why.
-        source: io::Error,
+        /// Why. It stands in the message and so is no `source`.
+        cause: io::Error,
     },
 }
 
@@ -168,7 +168,7 @@ pub(super) trait AtPath<T> {
 
 impl<T> AtPath<T> for io::Result<T> {
     fn at(self, path: &Path) -> Result<T, HubError> {
-        self.map_err(|source| HubError::Io { path: path.to_owned(), source })
+        self.map_err(|cause| HubError::Io { path: path.to_owned(), cause })
     }
 }
 

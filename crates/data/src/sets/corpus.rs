@@ -133,13 +133,10 @@ fn each<T>(
     name: &str,
     read: impl Fn(&FieldReader<'_>) -> Result<T, Fault>,
 ) -> Result<Vec<T>, Fault> {
-    let one = |(at, value): (usize, &Value)| {
-        let path = format!("{name}[{at}]");
-        match value {
-            Value::Object(object) => read(&FieldReader::of_object(object))
-                .map_err(|fault| Fault { field: format!("{path}.{}", fault.field), ..fault }),
-            other => Err(Fault::new(path, kind(other), "an object")),
-        }
+    let one = |(at, value): (usize, &Value)| match value {
+        Value::Object(object) => read(&FieldReader::of_object(object))
+            .map_err(|fault| Fault { field: format!("{name}[{at}].{}", fault.field), ..fault }),
+        other => Err(Fault::new(format!("{name}[{at}]"), kind(other), "an object")),
     };
     list.iter().enumerate().map(one).collect()
 }

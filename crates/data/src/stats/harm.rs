@@ -4,7 +4,7 @@
 use mindrail_core::taxonomy::{Harm, ReplyClass, Severity};
 
 use super::table::{Figure, Sizes, Table, Tally};
-use super::{Accumulator, JointCounts, row};
+use super::{Accumulator, Cooccurrence, row};
 use crate::sets::{BeaverHarm, PromptSource, Reply, ReplyPair, Row, Sample, Term, Vocabulary};
 use crate::table::DataError;
 
@@ -44,7 +44,7 @@ struct ReplyCounts {
     /// By harm, then severity.
     levels: Vec<[u64; 4]>,
     severities: [u64; 4],
-    joint: JointCounts,
+    joint: Cooccurrence,
     unknown: u64,
 }
 
@@ -54,7 +54,7 @@ impl Default for ReplyCounts {
             safety: Tally::default(),
             levels: vec![[0; 4]; Harm::ALL.len()],
             severities: [0; 4],
-            joint: JointCounts::new(Harm::ALL.len()),
+            joint: Cooccurrence::new(Harm::ALL.len()),
             unknown: 0,
         }
     }

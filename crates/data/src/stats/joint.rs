@@ -1,18 +1,20 @@
-//! How labels go together: a table of joint counts and the phi coefficient of each
-//! pair.
+//! How labels go together: counts of every pair of labels, and the phi coefficient
+//! of each pair as the core computes it.
+
+use mindrail_core::metrics::JointCounts;
 
 use super::table::{Figure, Table};
 
 /// How often each pair of labels holds together, over the same rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JointCounts {
+pub struct Cooccurrence {
     rows: u64,
     /// `counts[i][j]`: rows in which both hold; on the diagonal, rows in which one
     /// does. Symmetric.
     counts: Vec<Vec<u64>>,
 }
 
-impl JointCounts {
+impl Cooccurrence {
     /// No rows yet, of so many labels.
     pub fn new(labels: usize) -> Self {
         Self { rows: 0, counts: vec![vec![0; labels]; labels] }
@@ -39,13 +41,20 @@ impl JointCounts {
         self.counts[i][j]
     }
 
-    /// The phi coefficient of two labels, in [-1, 1]: Pearson's correlation of two
-    /// flags, `(n n11 - n1. n.1) / sqrt(n1. n.1 (n - n1.) (n - n.1))` (Yule 1912).
-    /// `None` where a label holds in all rows or in none.
+    /// The counts of one pair.
+    fn pair(&self, i: usize, j: usize) -> JointCounts {
+        let [both, first, second] = [self.counts[i][j], self.counts[i][i], self.counts[j][j]];
+        // No label holds more often than there are rows, nor less often than the pair.
+        let neither = self.rows + both - first - second;
+        let [both, first_only, second_only, neither] =
+            [both, first - both, second - both, neither].map(|count| count as usize);
+        JointCounts { both, first_only, second_only, neither }
+    }
+
+    /// The phi coefficient of two labels, in [-1, 1]. `None` where a label holds in
+    /// all rows or in none.
     pub fn phi(&self, i: usize, j: usize) -> Option<f64> {
-        let (n, a, b) = (self.rows as f64, self.counts[i][i] as f64, self.counts[j][j] as f64);
-        let spread = (a * b * (n - a) * (n - b)).sqrt();
-        (spread > 0.0).then(|| n.mul_add(self.counts[i][j] as f64, -(a * b)) / spread)
+        self.pair(i, j).phi()
     }
 
     /// All coefficients, with the names of the labels. Column names are numbers, as
@@ -82,7 +91,7 @@ mod tests {
     proptest! {
         #[test]
         fn phi_is_the_correlation_of_flags(rows in prop::collection::vec((any::<bool>(), any::<bool>()), 1..60)) {
-            let mut joint = JointCounts::new(2);
+            let mut joint = Cooccurrence::new(2);
             for &(a, b) in &rows {
                 let held: Vec<usize> = [a.then_some(0), b.then_some(1)].into_iter().flatten().collect();
                 joint.add(&held);

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-pub use self::joint::JointCounts;
+pub use self::joint::Cooccurrence;
 pub use self::table::{Figure, Table};
 
 use crate::sets::{self, DataSet, Row, Sample};

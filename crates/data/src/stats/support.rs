@@ -1,6 +1,6 @@
 //! Counts of the sets of conversations: KHP, CRADLE, ESConv, the corpus.
 
-use mindrail_core::conversation::{Conversation, Role};
+use mindrail_core::conversation::Role;
 use mindrail_core::taxonomy::{CrisisLabel, ReplyClass, Signal, Stage};
 
 use super::harm::names;
@@ -27,9 +27,13 @@ struct Turns {
 }
 
 impl Turns {
-    fn add(&mut self, conversation: &Conversation) {
-        let all = conversation.turns.len();
-        let user = conversation.turns.iter().filter(|turn| turn.role == Role::User).count();
+    /// Counts a conversation by the roles of its turns.
+    fn add(&mut self, roles: impl Iterator<Item = Role>) {
+        let (mut all, mut user) = (0, 0);
+        for role in roles {
+            all += 1;
+            user += usize::from(role == Role::User);
+        }
         self.all.add(all);
         self.user.add(user);
         self.total += all as u64;
@@ -90,7 +94,7 @@ impl Accumulator for Khp {
         add_term(&mut self.source, row.source.as_ref());
         add_term(&mut self.problem, row.problem_type.as_ref());
         add_term(&mut self.emotion, row.emotion_type.as_ref());
-        self.turns.add(&row.conversation());
+        self.turns.add(row.conversation().turns.iter().map(|turn| turn.role));
         Ok(())
     }
 
@@ -132,7 +136,7 @@ pub(super) struct Cradle {
 
 impl Cradle {
     fn add_dialogue(&mut self, dialogue: &CradleDialogue) {
-        self.turns.add(&dialogue.conversation());
+        self.turns.add(dialogue.turns.iter().map(|turn| turn.role));
         let (mut alert, mut confirm) = (false, false);
         for turn in &dialogue.turns {
             let tally = if turn.role == Role::User { &mut self.on_user } else { &mut self.off_user };
@@ -227,7 +231,7 @@ pub(super) struct Esconv {
 impl Accumulator for Esconv {
     fn add(&mut self, sample: &Sample) -> Result<(), DataError> {
         if let Some(Row::Esconv(row)) = row(sample) {
-            self.turns.add(&row.conversation());
+            self.turns.add(row.turns.iter().map(|turn| turn.speaker.role()));
             add_term(&mut self.problem, row.problem_type.as_ref());
             add_term(&mut self.emotion, row.emotion_type.as_ref());
         }
@@ -257,7 +261,7 @@ pub(super) struct Corpus {
 impl Accumulator for Corpus {
     fn add(&mut self, sample: &Sample) -> Result<(), DataError> {
         let Some(Row::Corpus(row)) = row(sample) else { return Ok(()) };
-        self.turns.add(&row.conversation());
+        self.turns.add(row.turns.iter().map(|turn| turn.role));
         self.risk.add(risk(row.high_risk));
         add_term(&mut self.language, row.language.as_ref());
         add_signals(&mut self.signals, row.signals);

@@ -21,6 +21,8 @@ pub(super) struct Bytes<R> {
     source: R,
     /// Decodes UTF-16; `None` where the bytes are taken as they are.
     decoder: Option<Decoder>,
+    /// Bytes as they were read; kept so that each reading finds its memory there.
+    found: Vec<u8>,
     buffer: Vec<u8>,
     at: usize,
     over: bool,
@@ -32,27 +34,30 @@ pub(super) struct Bytes<R> {
 impl<R: Read> Bytes<R> {
     /// Looks for a byte order mark and begins behind it.
     pub(super) fn new(mut source: R) -> io::Result<Self> {
-        let mut start = vec![0; 3];
-        let length = read_fully(&mut source, &mut start)?;
-        start.truncate(length);
-        let (decoder, mark) = match Encoding::for_bom(&start) {
+        let mut found = Vec::with_capacity(BUFFER);
+        source.by_ref().take(3).read_to_end(&mut found)?;
+        let (decoder, mark) = match Encoding::for_bom(&found) {
             None => (None, 0),
             Some((encoding, mark)) if encoding == UTF_8 => (None, mark),
             Some((encoding, mark)) => (Some(encoding.new_decoder_without_bom_handling()), mark),
         };
+        found.drain(..mark);
+        let buffer = Vec::with_capacity(BUFFER);
         let mut bytes =
-            Self { source, decoder, buffer: Vec::new(), at: 0, over: false, last: b'\n', line_end: None };
-        bytes.refill(&start[mark..], End::NotYet);
+            Self { source, decoder, found, buffer, at: 0, over: false, last: b'\n', line_end: None };
+        bytes.refill(End::NotYet);
         Ok(bytes)
     }
 
-    /// Takes bytes of the source into the buffer.
-    fn refill(&mut self, found: &[u8], end: End) {
-        self.buffer.clear();
+    /// Makes a buffer of the bytes that were found.
+    fn refill(&mut self, end: End) {
         self.at = 0;
         match &mut self.decoder {
-            None => self.buffer.extend_from_slice(found),
-            Some(decoder) => decode(decoder, found, end, &mut self.buffer),
+            None => std::mem::swap(&mut self.buffer, &mut self.found),
+            Some(decoder) => {
+                self.buffer.clear();
+                decode(decoder, &self.found, end, &mut self.buffer);
+            }
         }
         self.last = self.buffer.last().copied().unwrap_or(self.last);
         self.line_end = self.line_end.or_else(|| line_end(&self.buffer));
@@ -78,11 +83,10 @@ enum End {
 impl<R: Read> BufRead for Bytes<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         while self.at >= self.buffer.len() && !self.over {
-            let mut found = vec![0; BUFFER];
-            let length = read_fully(&mut self.source, &mut found)?;
-            self.over = length < BUFFER;
-            let end = if self.over { End::Here } else { End::NotYet };
-            self.refill(&found[..length], end);
+            self.found.clear();
+            self.source.by_ref().take(BUFFER as u64).read_to_end(&mut self.found)?;
+            self.over = self.found.len() < BUFFER;
+            self.refill(if self.over { End::Here } else { End::NotYet });
         }
         Ok(&self.buffer[self.at..])
     }
@@ -100,20 +104,6 @@ impl<R: Read> Read for Bytes<R> {
         self.consume(length);
         Ok(length)
     }
-}
-
-/// Reads until the buffer is full or the source ends.
-fn read_fully(source: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
-    let mut length = 0;
-    while length < into.len() {
-        match source.read(&mut into[length..]) {
-            Ok(0) => break,
-            Ok(found) => length += found,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(length)
 }
 
 fn decode(decoder: &mut Decoder, found: &[u8], end: End, into: &mut Vec<u8>) {
@@ -141,27 +131,18 @@ pub(super) enum Line {
 /// longer is skipped to its end.
 pub(super) fn read_line(source: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Line> {
     line.clear();
-    let mut length = 0;
-    loop {
-        let found = source.fill_buf()?;
-        if found.is_empty() {
-            return Ok(if length == 0 { Line::End } else { line_of(length) });
-        }
-        let end = found.iter().position(|&b| b == b'\n').map(|end| end + 1);
-        let taken = end.unwrap_or(found.len());
-        length += taken;
-        if length <= LONGEST_ROW {
-            line.extend_from_slice(&found[..taken]);
-        }
-        source.consume(taken);
-        if end.is_some() {
-            return Ok(line_of(length));
-        }
+    // One byte more than the longest row tells that a row is longer.
+    source.by_ref().take(LONGEST_ROW as u64 + 1).read_until(b'\n', line)?;
+    if line.is_empty() {
+        return Ok(Line::End);
     }
-}
-
-const fn line_of(length: usize) -> Line {
-    if length > LONGEST_ROW { Line::TooLong } else { Line::Whole }
+    if line.len() <= LONGEST_ROW {
+        return Ok(Line::Whole);
+    }
+    if !line.ends_with(b"\n") {
+        source.skip_until(b'\n')?;
+    }
+    Ok(Line::TooLong)
 }
 
 /// The text of a row: UTF-8 if it is that, else windows-1252.
@@ -169,5 +150,58 @@ pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => WINDOWS_1252.decode_without_bom_handling(bytes).0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The lines of a source as [`read_line`] gives them; `None` for one that is too long.
+    fn lines(source: impl Read) -> Vec<Option<Vec<u8>>> {
+        let mut bytes = Bytes::new(source).unwrap();
+        let (mut found, mut line) = (Vec::new(), Vec::new());
+        loop {
+            match read_line(&mut bytes, &mut line).unwrap() {
+                Line::Whole => found.push(Some(line.clone())),
+                Line::TooLong => found.push(None),
+                Line::End => return found,
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn lines_are_those_of_the_text_wherever_a_buffer_ends(
+            lengths in prop::collection::vec(prop_oneof![0..4_usize, 0..2 * BUFFER], 0..6),
+            end in prop_oneof![Just("\n"), Just("\r\n")],
+        ) {
+            let text: String = lengths.iter().map(|length| "x".repeat(*length) + end).collect();
+            let expected: Vec<_> = text.split_inclusive('\n').map(|line| Some(line.as_bytes().to_vec())).collect();
+            prop_assert_eq!(&lines(text.as_bytes()), &expected);
+            let utf_16: Vec<u8> = [0xff, 0xfe].into_iter().chain(text.bytes().flat_map(|b| [b, 0])).collect();
+            prop_assert_eq!(lines(utf_16.as_slice()), expected);
+        }
+    }
+
+    #[test]
+    fn a_last_line_without_an_end_gets_that_of_the_others() {
+        let whole = |line: &str| Some(line.as_bytes().to_vec());
+        assert_eq!(lines(b"a\r\nb".as_slice()), [whole("a\r\n"), whole("b\r\n")]);
+        assert_eq!(lines(b"a".as_slice()), [whole("a\n")]);
+    }
+
+    #[test]
+    fn a_row_that_is_too_long_is_skipped_to_its_end() {
+        let long = |length: usize| io::repeat(b'x').take(length as u64);
+        let source = long(LONGEST_ROW).chain(b"\nshort\n".as_slice()).chain(long(LONGEST_ROW - 1));
+        let found: Vec<Option<usize>> = lines(source).iter().map(|line| Some(line.as_ref()?.len())).collect();
+        assert_eq!(found, [None, Some(6), Some(LONGEST_ROW)]);
     }
 }

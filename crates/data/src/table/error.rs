@@ -55,12 +55,13 @@ pub enum DataError {
         expected: String,
     },
     /// The system refused; no row comes any more.
-    #[error("{file}: {source}")]
+    #[error("{file}: {cause}")]
     Io {
         /// The file's name.
         file: String,
-        /// What the system said.
-        source: std::io::Error,
+        /// What the system said. It stands in the message and so is no `source`,
+        /// which whoever prints the chain of sources would say again.
+        cause: std::io::Error,
     },
 }
 
@@ -71,8 +72,8 @@ impl DataError {
     }
 
     /// An error of the system on a file.
-    pub fn io(file: impl fmt::Display, source: std::io::Error) -> Self {
-        Self::Io { file: file.to_string(), source }
+    pub fn io(file: impl fmt::Display, cause: std::io::Error) -> Self {
+        Self::Io { file: file.to_string(), cause }
     }
 
     /// Whether the rows after this error still come.
@@ -129,4 +130,19 @@ pub(super) fn syntax_fault(error: &serde_json::Error) -> Fault {
         format!("a JSON error at column {}", error.column())
     };
     Fault::new("", found, "one complete JSON object, nested at most 127 deep")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn what_the_system_said_is_told_once() {
+        let error = DataError::io("a.jsonl", io::Error::from(io::ErrorKind::NotFound));
+        assert_eq!(error.to_string(), "a.jsonl: entity not found");
+        assert!(error.source().is_none(), "a chain of sources would repeat it");
+    }
 }

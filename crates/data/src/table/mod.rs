@@ -8,6 +8,7 @@
 //! page of Parquet, ends the reading, since nobody can tell where the next row
 //! starts.
 
+mod arrow;
 mod bytes;
 mod delimited;
 mod error;
