@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use mindrail_llm::testing::{Behaviour, TestServer, delayed};
+use mindrail_llm::testing::{Behaviour, TestServer, completion, delayed};
 use serde_json::{Value, json};
 
 use crate::program::{Folder, Ran, repository};
@@ -191,6 +191,25 @@ fn refusals_filters_and_answers_that_are_none_are_counted_and_shown_under_each_p
     );
     let sections = report["sections"].as_array().expect("sections");
     assert!(sections.iter().any(|section| section["id"] == "unanswered"));
+}
+
+#[test]
+fn a_budget_counts_what_earlier_sessions_of_the_run_paid() {
+    let mut body = completion("Safe Response");
+    body["usage"] = json!({"prompt_tokens": 3_000, "completion_tokens": 1_000});
+    let server =
+        TestServer::start(move |_| Behaviour::Json { status: 200, body: body.clone() }).expect("a server");
+    let folder = Folder::new();
+    let mut arguments = model_run(&server, "reply", "20");
+    arguments.extend(["--budget-tokens", "20000", "--at-once", "1"].map(str::to_owned));
+    let asked = [(); 2].map(|()| {
+        let ran = run(&folder, &arguments);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        server.received().len()
+    });
+    // What the first session could not pay for, the second cannot either.
+    assert!((1..=5).contains(&asked[0]), "{asked:?}");
+    assert_eq!(asked[0], asked[1]);
 }
 
 #[test]

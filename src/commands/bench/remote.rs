@@ -7,10 +7,10 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use indicatif::ProgressBar;
-use mindrail_lab::run::CellLog;
+use mindrail_lab::run::{CellLog, Usage};
 use mindrail_lab::source::{FromSamples, read_gold};
 use mindrail_lab::system::{Asking, Benched, ItemOf, Log, answer_by_model, choose_shots, estimate};
-use mindrail_llm::budget::Limits;
+use mindrail_llm::budget::{Limits, Tokens};
 use mindrail_llm::endpoint::{KeyHeader, Timeouts};
 use mindrail_llm::{ApiKey, Budget, Cache, CacheMode, Cancel, Client, ClientOptions, Endpoint, Money, Price};
 
@@ -59,11 +59,13 @@ pub(super) struct RemoteArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     epoch: u32,
 
-    /// Stop before more tokens than this are used.
+    /// Stop before more tokens than this are used, those of earlier sessions of the
+    /// run included.
     #[arg(long, value_name = "TOKENS")]
     budget_tokens: Option<u64>,
 
-    /// Stop before more money than this is spent, in the prices' currency.
+    /// Stop before more money than this is spent, in the prices' currency; what
+    /// earlier sessions of the run paid counts, at today's prices.
     #[arg(long, value_name = "AMOUNT", requires_all = ["price_in", "price_out"])]
     budget: Option<f64>,
 
@@ -173,7 +175,8 @@ impl RemoteArgs {
         ));
     }
 
-    fn client(&self, model: &Model, folder: &Path) -> anyhow::Result<Client> {
+    /// A client whose budget has paid for the run's earlier sessions.
+    fn client(&self, model: &Model, paid: Usage, folder: &Path) -> anyhow::Result<Client> {
         let mut endpoint = Endpoint::new(&model.url, &model.asking.model)?
             .with_timeouts(Timeouts { total: Duration::from_secs(self.timeout), ..Timeouts::default() });
         if let Some(name) = &self.key_env {
@@ -184,7 +187,8 @@ impl RemoteArgs {
         options.limiter.start = options.limiter.start.min(options.limiter.max);
         options.retry.max_retries = self.max_retries;
         let limits = Limits { tokens: self.budget_tokens, money: self.budget.map(Money::units) };
-        options.budget = Budget::new(limits, self.price());
+        let before = Tokens { input: paid.input_tokens, output: paid.output_tokens };
+        options.budget = Budget::new(limits, self.price()).after(before);
         let client = Client::new(endpoint, options)?;
         if self.no_cache {
             return Ok(client);
@@ -205,7 +209,7 @@ impl RemoteArgs {
         model: &Model,
         (cells, folder): (&mut CellLog, &Path),
     ) -> anyhow::Result<()> {
-        let client = self.client(model, folder)?;
+        let client = self.client(model, cells.usage(), folder)?;
         let runtime = tokio::runtime::Runtime::new().context("threads to ask with")?;
         let cancel = Cancel::new();
         let bar = ProgressBar::new(0);

@@ -154,8 +154,8 @@ fn cell<P: Benched>(protocol: &P, key: &str, finished: &Finished) -> Cell {
         _ => Outcome::Failed,
     };
     let usage = Usage {
-        input_tokens: reply.usage.input.unwrap_or(0),
-        output_tokens: reply.usage.output.unwrap_or(0),
+        input_tokens: reply.booked.input,
+        output_tokens: reply.booked.output,
         tries: reply.tries,
         cached: reply.source == Source::Cache,
     };
