@@ -213,6 +213,33 @@ fn a_budget_counts_what_earlier_sessions_of_the_run_paid() {
 }
 
 #[test]
+fn a_question_that_the_server_rejects_is_not_asked_again_and_one_that_failed_is() {
+    let failure = |status: u16| {
+        let body = json!({"error": {"message": "no", "code": null}});
+        Behaviour::Json { status, body }
+    };
+    let server = TestServer::start(move |request| match request.number {
+        0 => failure(400),
+        1 => failure(503),
+        2 => failure(404),
+        _ => Behaviour::Answer("Safe Response".to_owned()),
+    })
+    .expect("a server");
+    let folder = Folder::new();
+    let mut arguments = model_run(&server, "reply", "12");
+    arguments.extend(["--at-once", "1", "--max-retries", "0"].map(str::to_owned));
+    let first = run(&folder, &arguments);
+    assert_eq!(first.code, Some(0), "{}", first.stderr);
+    let outcomes = report(&folder, "run")["outcomes"].clone();
+    assert_eq!((&outcomes["rejected"], &outcomes["failed"]), (&json!(1), &json!(2)), "{outcomes}");
+    let asked = server.received().len();
+    let second = run(&folder, &arguments);
+    assert_eq!(second.code, Some(0), "{}", second.stderr);
+    assert_eq!(server.received().len(), asked + 2);
+    assert_eq!(report(&folder, "run")["outcomes"]["rejected"], 1);
+}
+
+#[test]
 fn a_key_goes_into_its_header_and_nowhere_else() {
     let server = TestServer::start(|_| Behaviour::Answer("Safe Response".to_owned())).expect("a server");
     let folder = Folder::new();

@@ -57,6 +57,9 @@ pub enum Outcome {
     Unparsable,
     /// It took too long.
     Timeout,
+    /// The server does not accept the question (HTTP 400, 413, 422), and would not
+    /// the next time.
+    Rejected,
     /// It could not be asked: transport, quota, budget.
     Failed,
     /// It says itself that it could not evaluate the item, such as a guard that does
@@ -76,6 +79,7 @@ impl Outcome {
             Self::Truncated => "truncated",
             Self::Unparsable => "unparsable",
             Self::Timeout => "timeout",
+            Self::Rejected => "rejected",
             Self::Failed => "failed",
             Self::NotEvaluated => "not_evaluated",
             Self::Missing => "missing",

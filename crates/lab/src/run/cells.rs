@@ -143,7 +143,16 @@ impl CellLog {
     /// Whether the question needs not be asked again: it was answered, or it
     /// would end the same way. What failed for outer reasons is asked again.
     pub fn is_settled(&self, key: &str) -> bool {
-        self.get(key).is_some_and(|cell| !matches!(cell.outcome, Outcome::Failed | Outcome::Timeout))
+        self.get(key).is_some_and(|cell| match cell.outcome {
+            Outcome::Failed | Outcome::Timeout | Outcome::Missing => false,
+            Outcome::Ok
+            | Outcome::Refused
+            | Outcome::ContentFiltered
+            | Outcome::Truncated
+            | Outcome::Unparsable
+            | Outcome::Rejected
+            | Outcome::NotEvaluated => true,
+        })
     }
 
     /// Number of finished cells.

@@ -91,7 +91,7 @@ fn answer<P: DeserializeOwned>(record: Record) -> Result<Answer<P>, String> {
     let outcome: Outcome = match fields.remove("outcome") {
         None | Some(Value::Null) => Outcome::Ok,
         Some(name) => serde_json::from_value(name)
-            .map_err(|_| "found another `outcome`, expected ok, refused, content_filtered, truncated, unparsable, timeout, failed, not_evaluated or missing".to_owned())?,
+            .map_err(|_| "found another `outcome`, expected ok, refused, content_filtered, truncated, unparsable, timeout, rejected, failed, not_evaluated or missing".to_owned())?,
     };
     if outcome != Outcome::Ok {
         // What was said of a part of the item, if anything.
