@@ -239,6 +239,39 @@ fn a_question_that_the_server_rejects_is_not_asked_again_and_one_that_failed_is(
     assert_eq!(report(&folder, "run")["outcomes"]["rejected"], 1);
 }
 
+/// Runs with a standard output that nobody reads, as behind `head` when it is done.
+fn run_unread(folder: &Folder, arguments: &[&str]) -> Ran {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mindrail"))
+        .args(arguments)
+        .current_dir(folder.path("."))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    drop(child.stdout.take());
+    child.wait_with_output().expect("the binary ends").into()
+}
+
+#[test]
+fn a_reader_who_stops_early_hears_no_complaint_and_the_exit_code_stays() {
+    let folder = Folder::new();
+    let scores = repository("crates/lab/tests/oracles/khp/calibration.json").display().to_string();
+    for more in [&[][..], &["--json"][..]] {
+        let arguments = [&["calibrate", scores.as_str()][..], more].concat();
+        let ran = run_unread(&folder, &arguments);
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{arguments:?}");
+    }
+    let data = dev();
+    for more in [&[][..], &["--json"][..], &["--tables"][..]] {
+        let bench = ["bench", "distress", "--data", &data, "--system", "bundle", "--limit", "4"];
+        let rest = ["--resamples", "0", "--output", "run", "--min", "auroc>=2"];
+        let arguments = [&bench[..], &rest[..], more].concat();
+        let ran = run_unread(&folder, &arguments);
+        assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+        assert!(!ran.stderr.to_lowercase().contains("pipe"), "{}", ran.stderr);
+    }
+}
+
 #[test]
 fn a_key_goes_into_its_header_and_nowhere_else() {
     let server = TestServer::start(|_| Behaviour::Answer("Safe Response".to_owned())).expect("a server");

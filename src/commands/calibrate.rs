@@ -1,7 +1,6 @@
 //! `mindrail calibrate`: thresholds and an aggregation head from labelled signal
 //! probabilities, and whether a threshold fits the score that it is used with.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::bail;
@@ -11,7 +10,7 @@ use mindrail_lab::calibrate::{
     CalibrateOptions, CalibrationReport, ScoreCalibration, ThresholdRow, calibrate, read_rows,
 };
 
-use super::Exit;
+use super::{Exit, print};
 
 /// Check thresholds and an aggregation head on labelled signal probabilities.
 ///
@@ -78,13 +77,9 @@ impl Calibrate {
         let rows = read_rows(&name, &crate::input::bytes(&self.file)?)?;
         let options = CalibrateOptions { c: self.inverse_penalty, recall: self.recall, stated: self.stated };
         let report = calibrate(&rows, &options)?;
-        let mut out = std::io::stdout().lock();
-        if self.json {
-            serde_json::to_writer_pretty(&mut out, &report)?;
-            writeln!(out)?;
-        } else {
-            out.write_all(drawn(&report, &options).as_bytes())?;
-        }
+        let text =
+            if self.json { serde_json::to_string_pretty(&report)? + "\n" } else { drawn(&report, &options) };
+        print(&text)?;
         Ok(Exit::Done)
     }
 }

@@ -126,6 +126,17 @@ fn bundle(folder: Option<&Path>) -> anyhow::Result<Bundle> {
     })
 }
 
+/// Writes to standard output. Where nobody reads any more, as behind `head`, the rest
+/// is dropped without a word: the exit code still tells how the command ended.
+fn print(text: &str) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
 /// Says something on standard error, here and nowhere else. Where nobody listens
 /// any more, nothing is said.
 pub(crate) fn complain(message: &str) {

@@ -2,7 +2,7 @@
 //! paired tests over the clusters that both of them judge.
 
 use std::fs;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -15,7 +15,7 @@ use mindrail_lab::system::{Benched, read_predictions};
 
 use super::one::Session;
 use super::{Bench, Common};
-use crate::commands::{Cli, Command, Exit};
+use crate::commands::{Cli, Command, Exit, print};
 
 /// Compare two runs on the same data.
 ///
@@ -150,12 +150,11 @@ impl Compare {
                 fs::write(&file, text).with_context(|| format!("{}", file.display()))?;
             }
         }
-        let out = std::io::stdout();
-        let colours = out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let colours = std::io::stdout().is_terminal()
+            && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let colour = if colours { Colour::Ansi } else { Colour::Plain };
         let text = if self.json { json } else { comparison.terminal(colour) };
-        out.lock().write_all(text.as_bytes())?;
-        Ok(())
+        Ok(print(&text)?)
     }
 }
 

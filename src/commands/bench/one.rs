@@ -2,7 +2,7 @@
 //! what is open, writes the report in all its forms, and checks the gates.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::system::{System, named};
 use super::{Common, remote};
-use crate::commands::{Exit, bundle, complain};
+use crate::commands::{Exit, bundle, complain, print};
 
 /// A line of a run's record: a session's beginning. The command line holds no
 /// secret, since keys are named by their variable.
@@ -253,15 +253,15 @@ fn flat<P: Serialize>(answer: &Answer<P>) -> serde_json::Result<String> {
 
 /// Shows the report.
 fn say(args: &Common, report: &Report) -> anyhow::Result<()> {
-    let out = std::io::stdout();
-    let colours = out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let colours =
+        std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let colour = if colours { Colour::Ansi } else { Colour::Plain };
     let text = match (args.json, args.tables) {
         (true, _) => serde_json::to_string_pretty(report)? + "\n",
         (false, true) => terminal(report, colour),
         (false, false) => summary(report, colour),
     };
-    out.lock().write_all(text.as_bytes())?;
+    print(&text)?;
     complain(&format!("report in {}", args.output.join("report.html").display()));
     Ok(())
 }
