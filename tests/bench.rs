@@ -273,6 +273,34 @@ fn a_reader_who_stops_early_hears_no_complaint_and_the_exit_code_stays() {
 }
 
 #[test]
+fn what_the_system_says_of_a_file_is_said_once_and_the_file_is_named_once() {
+    let folder = Folder::new();
+    let data = dev();
+    folder.write("plain.txt", "a file where a folder is needed");
+    let bundle = ["--system", "bundle", "--output", "run"];
+    let on = |more: &[&'static str]| [&["bench", "distress", "--data", &data], more].concat();
+    let model = ["--system", "llm:m", "--endpoint", "http://127.0.0.1:9/v1", "--output", "run"];
+    let cases = [
+        [&["bench", "distress", "--data", "absent.jsonl"], &bundle[..]].concat(),
+        on(&["--system", "predictions:absent.jsonl", "--output", "run"]),
+        on(&["--system", "bundle:absent.jsonl", "--output", "run"]),
+        on(&[&bundle[..], &["--policy", "absent.jsonl"]].concat()),
+        on(&["--system", "bundle", "--output", "plain.txt/absent.jsonl"]),
+        on(&[&model[..], &["--cache", "none/absent.jsonl"]].concat()),
+        on(&[&model[..], &["--shots", "1", "--examples", "absent.jsonl"]].concat()),
+        vec!["bench", "compare", "absent.jsonl", "run"],
+        vec!["calibrate", "absent.jsonl"],
+    ];
+    for arguments in cases {
+        let ran = folder.run(&arguments);
+        assert_eq!(ran.code, Some(1), "{arguments:?}: {}", ran.stderr);
+        let said = ran.stderr.lines().find(|line| line.contains("os error")).unwrap_or_default();
+        assert_eq!(said.matches("os error").count(), 1, "{arguments:?}: {}", ran.stderr);
+        assert_eq!(said.matches("absent.jsonl").count(), 1, "{arguments:?}: {}", ran.stderr);
+    }
+}
+
+#[test]
 fn a_key_goes_into_its_header_and_nowhere_else() {
     let server = TestServer::start(|_| Behaviour::Answer("Safe Response".to_owned())).expect("a server");
     let folder = Folder::new();

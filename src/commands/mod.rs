@@ -137,6 +137,16 @@ fn print(text: &str) -> std::io::Result<()> {
     }
 }
 
+/// An error with its causes on one line. Errors of files hold what the system said;
+/// a cause that the words before it end with already is not said twice.
+pub(crate) fn words(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |words, cause| match cause.to_string() {
+        cause if words.is_empty() => cause,
+        cause if words.ends_with(&cause) => words,
+        cause => format!("{words}: {cause}"),
+    })
+}
+
 /// Says something on standard error, here and nowhere else. Where nobody listens
 /// any more, nothing is said.
 pub(crate) fn complain(message: &str) {
