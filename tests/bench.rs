@@ -39,6 +39,8 @@ fn the_guard_goes_through_three_protocols_on_the_corpus_and_a_gate_decides_the_e
         assert_eq!(ran.code, Some(0), "{protocol}: {}", ran.stderr);
         let found = figure(&report(&folder, protocol), headline);
         assert!((0.0..=1.0).contains(&found), "{protocol}: {found}");
+        let sample = report(&folder, protocol)["method"]["options"]["sample"].to_string();
+        assert!(sample.contains(" items, in ") && sample.contains("drawn with seed 17"), "{sample}");
         let page = folder.read(&format!("{protocol}/report.html"));
         assert!(page.contains("<svg") && !page.contains("http-equiv=\"refresh\""));
         let passes = format!("{headline}>=0");
@@ -305,7 +307,7 @@ fn a_key_goes_into_its_header_and_nowhere_else() {
     let server = TestServer::start(|_| Behaviour::Answer("Safe Response".to_owned())).expect("a server");
     let folder = Folder::new();
     let secret = "sk-secret-of-the-test";
-    let mut arguments = model_run(&server, "reply", "5");
+    let mut arguments = model_run(&server, "reply", "12");
     arguments.extend(["--key-env".to_owned(), "MINDRAIL_TEST_KEY".to_owned()]);
     let output = Command::new(env!("CARGO_BIN_EXE_mindrail"))
         .args(&arguments)
@@ -331,11 +333,13 @@ fn a_key_goes_into_its_header_and_nowhere_else() {
 fn a_dry_run_asks_nothing_and_says_what_it_would_cost() {
     let server = TestServer::start(|_| Behaviour::Answer(String::new())).expect("a server");
     let folder = Folder::new();
-    let mut arguments = model_run(&server, "reply", "5");
+    let mut arguments = model_run(&server, "reply", "12");
     arguments.extend(["--dry-run", "--price-in", "1", "--price-out", "2"].map(str::to_owned));
     let ran = run(&folder, &arguments);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert!(ran.stderr.contains("5 questions"), "{}", ran.stderr);
+    let words: Vec<&str> = ran.stderr.split(' ').collect();
+    let at = words.iter().position(|word| *word == "questions,").expect("a number of questions");
+    assert!((1..=12).contains(&words[at - 1].parse::<usize>().expect("a number")), "{}", ran.stderr);
     assert!(server.received().is_empty() && !folder.path("run").exists());
 }
 
@@ -343,7 +347,7 @@ fn a_dry_run_asks_nothing_and_says_what_it_would_cost() {
 fn examples_never_come_from_what_is_tested() {
     let server = TestServer::start(|_| Behaviour::Answer("Safe Response".to_owned())).expect("a server");
     let folder = Folder::new();
-    let mut arguments = model_run(&server, "reply", "5");
+    let mut arguments = model_run(&server, "reply", "12");
     arguments.extend(["--shots".to_owned(), "8".to_owned(), "--examples".to_owned(), dev()]);
     let ran = run(&folder, &arguments);
     // The examples are the rest of the file: other conversations than the tested.

@@ -51,6 +51,9 @@ enum Ready {
     Model(Box<remote::Model>),
 }
 
+/// The option under which plan and report say what `--limit` drew.
+pub(super) const SAMPLE: &str = "sample";
+
 /// Bad rows that are named; the rest is counted.
 const NAMED_ERRORS: usize = 10;
 
@@ -66,7 +69,10 @@ pub(super) fn run<P: Benched + FromSamples>(protocol: &P, args: &Common) -> anyh
         System::Predictions(file) => Some(predictions(protocol, file, &gold)?),
         System::Bundle(_) | System::Model(_) => None,
     };
-    gold.items.truncate(args.limit.unwrap_or(usize::MAX));
+    let sample = args.sample(&gold.items)?;
+    if let Some(sample) = &sample {
+        sample.keep(&mut gold.items);
+    }
     let (ready, identity, options) = system(protocol, args, &gold.items)?;
     if let (Ready::Model(model), true) = (&ready, args.remote.is_dry_run()) {
         args.remote.say_estimate(protocol, &gold.items, None, model);
@@ -74,6 +80,7 @@ pub(super) fn run<P: Benched + FromSamples>(protocol: &P, args: &Common) -> anyh
     }
     let mut plan = Plan::new(P::NAME, identity.clone(), gold.files.clone());
     plan.options = options;
+    plan.options.extend(sample.as_ref().map(|sample| (SAMPLE.to_owned(), sample.to_string())));
     if args.rescore && !args.output.join("plan.json").exists() {
         bail!("{} holds no run whose report could be made again", args.output.display());
     }
@@ -101,7 +108,11 @@ pub(super) fn run<P: Benched + FromSamples>(protocol: &P, args: &Common) -> anyh
         text: args.show_text.map_or(TextInReport::Hidden, TextInReport::Wrong),
     };
     let mut report = report(protocol, &gold.items, &answers, &setting);
-    report.notes.extend(notes(args, &gold));
+    if let Some(sample) = &sample {
+        report.notes.push(format!("A sample was judged: {sample} (--limit)."));
+        report.method.options.insert(SAMPLE.to_owned(), sample.to_string());
+    }
+    report.notes.extend(notes(&gold));
     report.notes.extend(trained_on(&ready, &gold));
     write(&folder, &report, &answers)?;
     say(args, &report)?;
@@ -115,9 +126,6 @@ fn system<P: Benched + FromSamples>(
     items: &[ItemOf<P>],
 ) -> anyhow::Result<(Ready, SystemIdentity, BTreeMap<String, String>)> {
     let mut options = BTreeMap::new();
-    if let Some(limit) = args.limit {
-        options.insert("limit".to_owned(), limit.to_string());
-    }
     let identity = |kind: &str, name: String, hashes| SystemIdentity { kind: kind.to_owned(), name, hashes };
     Ok(match &args.system {
         System::Bundle(folder) => {
@@ -216,11 +224,8 @@ fn predictions<P: Protocol>(
     Ok(read_predictions(file, &ids)?)
 }
 
-fn notes<I>(args: &Common, gold: &Gold<I>) -> Vec<String> {
+fn notes<I>(gold: &Gold<I>) -> Vec<String> {
     let mut notes = Vec::new();
-    if let Some(limit) = args.limit {
-        notes.push(format!("Only the first {limit} items were judged (--limit)."));
-    }
     if !gold.errors.is_empty() {
         notes.push(format!("{} rows of the data could not be read and are in no figure.", gold.errors.len()));
     }
