@@ -149,6 +149,7 @@ fn system<P: Benched + FromSamples>(
             let version = format!("{} version {}, {}", prompt.name, prompt.version, prompt.sha256);
             options.extend(args.remote.options(&model));
             options.insert("seed".to_owned(), args.seed.to_string());
+            options.extend(protocol.answer_rule().map(|rule| ("answer_rule".to_owned(), rule.to_owned())));
             (
                 Ready::Model(Box::new(model)),
                 identity("llm", name.clone(), named([("prompt", version)])),

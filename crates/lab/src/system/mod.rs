@@ -61,6 +61,12 @@ pub trait Benched: Protocol {
     /// takes; none where it says none of what was asked.
     fn read_answer(&self, text: &str) -> Option<Value>;
 
+    /// The rule by which [`Self::read_answer`] reads, where there is a choice; a run
+    /// keeps what was read, so that its plan names the rule.
+    fn answer_rule(&self) -> Option<&'static str> {
+        None
+    }
+
     /// The prediction from the answers to an item's parts. A part without an
     /// answer is none.
     fn assemble(&self, item: &ItemOf<Self>, parts: Vec<Option<Value>>) -> Option<Self::Prediction>;
