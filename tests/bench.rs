@@ -395,6 +395,32 @@ fn predictions_of_others_give_the_figures_of_the_run_that_made_them_and_two_runs
 }
 
 #[test]
+fn thresholds_and_amounts_that_are_none_are_refused_with_what_was_found() {
+    let folder = Folder::new();
+    let data = dev();
+    let run = |protocol: &'static str| {
+        vec!["bench", protocol, "--data", &data, "--system", "llm:m", "--output", "run"]
+    };
+    let score = || vec!["calibrate", "scores.json"];
+    for (mut command, option, value, expected) in [
+        (run("distress"), "--threshold", "1.5", "a number from 0 to 1"),
+        (run("distress"), "--threshold", "-0.5", "a number from 0 to 1"),
+        (run("harm"), "--unsafe-threshold", "NaN", "a number from 0 to 1"),
+        (run("reply"), "--price-in", "-1", "a number, 0 or more"),
+        (run("reply"), "--temperature", "inf", "a number, 0 or more"),
+        (score(), "--stated", "70.75", "a number from 0 to 1"),
+        (score(), "--recall", "95", "a number from 0 to 1"),
+        (score(), "--inverse-penalty", "0", "a number above 0"),
+    ] {
+        command.extend([option, value]);
+        let ran = folder.run(&command);
+        assert_eq!(ran.code, Some(2), "{option} {value}: {}", ran.stderr);
+        let said = format!("invalid value '{value}' for '{option}");
+        assert!(ran.stderr.contains(&said) && ran.stderr.contains(expected), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn bad_predictions_are_told_by_file_row_and_field_and_never_by_their_words() {
     let folder = Folder::new();
     let words = "platypus";
@@ -403,7 +429,10 @@ fn bad_predictions_are_told_by_file_row_and_field_and_never_by_their_words() {
         (String::new(), "p.csv"),
         (format!("id,risk\n{id},{words}\n"), "p.csv:2"),
         (format!("id,risk\nnobody-{words},0.5\n"), "not in the data"),
-        (format!("{words}\n1\n"), "`id`"),
+        (format!("id,risk\n{id},1.5\n"), "risk: found 1.5, expected a probability from 0 to 1"),
+        (format!("id,risk,{words}\n{id},0.5,1\n"), "a field with a name of 8 characters"),
+        (format!("id,risk\n{id},0.5\n{id},0.5\n"), "p.csv:3: id: found the id of row 1 again"),
+        (format!("{words}\n1\n"), "id: found nothing"),
     ] {
         folder.write("p.csv", &rows);
         let more = ["--system", "predictions:p.csv", "--output", "run", "--overwrite"];

@@ -126,6 +126,22 @@ fn bundle(folder: Option<&Path>) -> anyhow::Result<Bundle> {
     })
 }
 
+/// A threshold, probability or share of the command line.
+fn share(text: &str) -> Result<f64, String> {
+    number(text, "a number from 0 to 1", |number| (0.0..=1.0).contains(&number))
+}
+
+/// An amount of the command line: of money, or a temperature.
+fn amount(text: &str) -> Result<f64, String> {
+    number(text, "a number, 0 or more", |number| number >= 0.0)
+}
+
+/// What `holds` of a finite number; the parser of arguments says what was found.
+fn number(text: &str, expected: &str, holds: impl Fn(f64) -> bool) -> Result<f64, String> {
+    let number = text.trim().parse().ok().filter(|number: &f64| number.is_finite() && holds(*number));
+    number.ok_or_else(|| format!("expected {expected}"))
+}
+
 /// Writes to standard output. Where nobody reads any more, as behind `head`, the rest
 /// is dropped without a word: the exit code still tells how the command ended.
 fn print(text: &str) -> std::io::Result<()> {

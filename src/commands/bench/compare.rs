@@ -122,9 +122,8 @@ impl Compare {
         if gold.files != a.data.files {
             bail!("the data files have changed since the runs; expected the same SHA-256");
         }
-        let ids = gold.items.iter().map(|item| item.id.as_str()).collect();
-        let answers_a = read_predictions(&self.a.join("predictions.jsonl"), &ids)?;
-        let answers_b = read_predictions(&self.b.join("predictions.jsonl"), &ids)?;
+        let answers = |run: &Path| read_predictions(protocol, &gold.items, &run.join("predictions.jsonl"));
+        let (answers_a, answers_b) = (answers(&self.a)?, answers(&self.b)?);
         self.keep_what_both_judged(&mut gold.items, args, reports)?;
         let pair = Pair {
             items: &gold.items,

@@ -20,7 +20,7 @@ use mindrail_lab::protocol::{Item, Unanswered};
 use mindrail_lab::resampling::{IntervalMethod, Settings};
 use mindrail_lab::sample::{Draw, DrawError, draw};
 
-use super::Exit;
+use super::{Exit, share};
 
 /// Measure a system by one of the four published protocols.
 ///
@@ -68,7 +68,7 @@ pub(crate) struct DistressArgs {
     common: Common,
 
     /// A risk at or above this is a call of high risk, where the threshold decides.
-    #[arg(long, value_name = "RISK", default_value_t = 0.5)]
+    #[arg(long, value_name = "RISK", default_value_t = 0.5, value_parser = share, allow_negative_numbers = true)]
     threshold: f64,
 
     /// Let the threshold decide even where the system states a decision.

@@ -11,7 +11,7 @@ use mindrail_core::assessor::Assessor as _;
 use mindrail_core::guard::Guard;
 use mindrail_core::policy::Policy;
 use mindrail_lab::bench::{GateError, Setting, TextInReport, report};
-use mindrail_lab::protocol::{Answer, Protocol};
+use mindrail_lab::protocol::Answer;
 use mindrail_lab::report::{Colour, Report, SystemIdentity, html, markdown, summary, terminal};
 use mindrail_lab::run::{Existing, Plan, Repair, RunFolder, Usage};
 use mindrail_lab::source::{FromSamples, Gold, read_gold, sha256_of};
@@ -66,7 +66,7 @@ pub(super) fn run<P: Benched + FromSamples>(protocol: &P, args: &Common) -> anyh
     }
     // Predictions are read before a folder is touched: a bad file must not cost a run.
     let predicted = match &args.system {
-        System::Predictions(file) => Some(predictions(protocol, file, &gold)?),
+        System::Predictions(file) => Some(read_predictions(protocol, &gold.items, file)?),
         System::Bundle(_) | System::Model(_) => None,
     };
     let sample = args.sample(&gold.items)?;
@@ -214,15 +214,6 @@ fn answer<P: Benched>(
             args.remote.ask(protocol, items, model, (&mut folder.cells, &args.output))
         }
     }
-}
-
-fn predictions<P: Protocol>(
-    _protocol: &P,
-    file: &std::path::Path,
-    gold: &Gold<ItemOf<P>>,
-) -> anyhow::Result<Vec<Answer<P::Prediction>>> {
-    let ids = gold.items.iter().map(|item| item.id.as_str()).collect();
-    Ok(read_predictions(file, &ids)?)
 }
 
 fn notes<I>(gold: &Gold<I>) -> Vec<String> {

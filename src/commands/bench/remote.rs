@@ -14,7 +14,7 @@ use mindrail_llm::budget::{Limits, Tokens};
 use mindrail_llm::endpoint::{KeyHeader, Timeouts};
 use mindrail_llm::{ApiKey, Budget, Cache, CacheMode, Cancel, Client, ClientOptions, Endpoint, Money, Price};
 
-use super::super::complain;
+use super::super::{amount, complain};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options of llm:MODEL")]
@@ -28,7 +28,7 @@ pub(super) struct RemoteArgs {
     key_env: Option<String>,
 
     /// Sampling temperature; left to the server if absent.
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", value_parser = amount, allow_negative_numbers = true)]
     temperature: Option<f64>,
 
     /// Tokens that an answer may have.
@@ -66,15 +66,15 @@ pub(super) struct RemoteArgs {
 
     /// Stop before more money than this is spent, in the prices' currency; what
     /// earlier sessions of the run paid counts, at today's prices.
-    #[arg(long, value_name = "AMOUNT", requires_all = ["price_in", "price_out"])]
+    #[arg(long, value_name = "AMOUNT", requires_all = ["price_in", "price_out"], value_parser = amount, allow_negative_numbers = true)]
     budget: Option<f64>,
 
     /// Price of a million tokens asked.
-    #[arg(long, value_name = "AMOUNT")]
+    #[arg(long, value_name = "AMOUNT", value_parser = amount, allow_negative_numbers = true)]
     price_in: Option<f64>,
 
     /// Price of a million tokens answered.
-    #[arg(long, value_name = "AMOUNT")]
+    #[arg(long, value_name = "AMOUNT", value_parser = amount, allow_negative_numbers = true)]
     price_out: Option<f64>,
 
     /// Say what would be asked and what it may cost; ask nothing.

@@ -24,6 +24,8 @@ use std::collections::{BTreeMap, HashMap};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub use row::{FromRow, Row};
+
 use crate::report::{Better, PublishedRow, Section, Unit};
 
 /// One thing to be judged, with what is so.
@@ -140,7 +142,7 @@ pub trait Protocol: Sized + Sync {
     /// What is so.
     type Gold: Sync;
     /// What a system says.
-    type Prediction: Clone + Serialize + DeserializeOwned + Send + Sync;
+    type Prediction: Clone + Serialize + DeserializeOwned + FromRow + Send + Sync;
 
     /// What counts for an item that has no answer; none to leave it out.
     fn stand_in(&self, item: &Item<Self::Input, Self::Gold>, policy: Unanswered) -> Option<Self::Prediction>;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::guarded::{guard_report, is_unevaluated};
 use super::{Benched, ItemOf, conversation_lines, dialogue_lines};
 use crate::prompt::{Prompt, definitions};
-use crate::protocol::crisis::{Crisis, CrisisPrediction};
+use crate::protocol::crisis::{Crisis, CrisisPrediction, known_or_unknown};
 
 impl Benched for Crisis {
     fn by_guard(&self, guard: &Guard<'_, EmbeddedAssessor>, item: &ItemOf<Self>) -> Option<CrisisPrediction> {
@@ -80,13 +80,16 @@ impl Benched for Crisis {
     fn read_answer(&self, text: &str) -> Option<Value> {
         let answer = extract(text, Shape::Object).ok()?;
         let labels = answer.get("labels")?.as_array()?;
-        // A name that is no label stays, so that the report counts it.
-        labels.iter().all(Value::is_string).then(|| json!(labels))
+        // A name that is no label is kept as such, so that the report counts it.
+        let names: Option<Vec<&str>> =
+            labels.iter().map(|name| Some(known_or_unknown(name.as_str()?))).collect();
+        Some(json!(names?))
     }
 
     fn assemble(&self, _item: &ItemOf<Self>, parts: Vec<Option<Value>>) -> Option<CrisisPrediction> {
-        let labels = |part: Option<Value>| {
-            part.and_then(|labels| serde_json::from_value(labels).ok()).unwrap_or_default()
+        let labels = |part: Option<Value>| -> Vec<String> {
+            let names = part.as_ref().and_then(Value::as_array).into_iter().flatten();
+            names.filter_map(Value::as_str).map(|name| known_or_unknown(name).to_owned()).collect()
         };
         Some(CrisisPrediction { turns: parts.into_iter().map(labels).collect(), probabilities: None })
     }
@@ -108,4 +111,18 @@ fn turn_words<'a>(turns: impl Iterator<Item = Vec<&'a str>>) -> String {
     let words: Vec<String> =
         labelled.map(|(turn, names)| format!("user turn {}: {}", turn + 1, names.join(", "))).collect();
     if words.is_empty() { "none".to_owned() } else { words.join("; ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_made_up_label_of_a_model_is_counted_and_its_words_are_not_kept() {
+        let read = Crisis::default().read_answer("{\"labels\": [\"alert_past\", \"platypus\"]}");
+        assert_eq!(read, Some(json!(["alert_past", "unknown_label"])));
+        for none in ["{\"labels\": [3]}", "{\"labels\": \"alert_past\"}", "no label"] {
+            assert_eq!(Crisis::default().read_answer(none), None, "{none}");
+        }
+    }
 }

@@ -11,6 +11,7 @@
 mod evaluator;
 mod findings;
 mod items;
+mod prediction;
 mod timing;
 
 use mindrail_core::conversation::Conversation;
@@ -18,26 +19,14 @@ use mindrail_core::metrics::MacroOver;
 use mindrail_core::metrics::crisis::{
     CrisisDialogue, CrisisReading, CrisisSet, CrisisSetting, EmptyDialogues, LabelView, WarningWindow,
 };
-use mindrail_core::taxonomy::{CrisisLabel, Scores, Taxonomy as _};
+use mindrail_core::taxonomy::{CrisisLabel, Taxonomy as _};
 use serde::{Deserialize, Serialize};
 
 pub use items::{CrisisGold, LabelledDialogue, StrayLabel, items};
+pub(crate) use prediction::known_or_unknown;
+pub use prediction::{CrisisPrediction, UNKNOWN_LABEL};
 
 use super::{Evaluator, Findings, Intervals, Item, Judged, Protocol, Unanswered, clusters};
-
-/// What a row of a predictions file holds beside its `id`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CrisisPrediction {
-    /// The labels that begin at each user turn, in order: `[["alert_ongoing"],
-    /// [], …]`. Names that are no label are counted and do not score; a missing
-    /// turn has no labels, a surplus one is counted and does not score.
-    pub turns: Vec<Vec<String>>,
-    /// The probabilities of the sixteen labels at each user turn, in order,
-    /// where the system gives them. They decide nothing here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub probabilities: Option<Vec<Scores<CrisisLabel>>>,
-}
 
 /// The cost of a wrong yes in ERDE.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -140,7 +140,7 @@ fn every_table_row_is_as_long_as_its_columns() {
     let (rows, mut answers) = two();
     for answer in &mut answers {
         let prediction = answer.prediction.as_mut().unwrap();
-        let scores = Scores::uniform(mindrail_core::probability::Probability::ZERO);
+        let scores = mindrail_core::taxonomy::Scores::uniform(mindrail_core::probability::Probability::ZERO);
         prediction.probabilities = Some(vec![scores; prediction.turns.len()]);
     }
     let (_, findings) = measured(&Crisis::default(), rows, &answers);
