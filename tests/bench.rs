@@ -303,6 +303,35 @@ fn what_the_system_says_of_a_file_is_said_once_and_the_file_is_named_once() {
 }
 
 #[test]
+fn a_user_turn_without_an_answer_is_counted_as_such_and_not_as_a_turn_without_an_onset() {
+    let server = TestServer::start(|request| match request.number {
+        0 => Behaviour::Refusal("no".to_owned()),
+        1 => Behaviour::Answer("I would rather not say.".to_owned()),
+        number => Behaviour::Answer(labels(number)),
+    })
+    .expect("a server");
+    let folder = Folder::new();
+    let mut arguments = model_run(&server, "crisis", "6");
+    arguments.extend(["--at-once", "1"].map(str::to_owned));
+    let ran = run(&folder, &arguments);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let rows: Vec<Value> = folder
+        .read("run/predictions.jsonl")
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a row"))
+        .collect();
+    let turns = rows.iter().flat_map(|row| row["turns"].as_array().into_iter().flatten());
+    let unanswered: Vec<&str> = turns.filter_map(Value::as_str).collect();
+    assert_eq!(unanswered, ["refused", "unparsable"]);
+    let report = report(&folder, "run");
+    let sections = report["sections"].as_array().expect("sections");
+    let section = sections.iter().find(|section| section["id"] == "unanswered").expect("a section");
+    assert!(section.to_string().contains("user turns without an answer"), "{section}");
+    let notes = report["notes"].to_string();
+    assert!(notes.contains("user turns have no answer (1 refused, 1 unparsable)"), "{notes}");
+}
+
+#[test]
 fn a_key_goes_into_its_header_and_nowhere_else() {
     let server = TestServer::start(|_| Behaviour::Answer("Safe Response".to_owned())).expect("a server");
     let folder = Folder::new();

@@ -15,3 +15,4 @@ pub mod run;
 pub mod sample;
 pub mod source;
 pub mod system;
+mod unanswered;

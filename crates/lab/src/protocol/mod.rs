@@ -137,6 +137,8 @@ pub trait Protocol: Sized + Sync {
     const NAME: &'static str;
     /// What items are drawn together by: `dialogue`, `family`, `prompt`.
     const CLUSTER: &'static str;
+    /// What an item's parts are, where they are answered one by one: `user turn`.
+    const PART: Option<&'static str> = None;
     /// What a system may see of an item.
     type Input: Sync;
     /// What is so.
@@ -146,6 +148,26 @@ pub trait Protocol: Sized + Sync {
 
     /// What counts for an item that has no answer; none to leave it out.
     fn stand_in(&self, item: &Item<Self::Input, Self::Gold>, policy: Unanswered) -> Option<Self::Prediction>;
+
+    /// Why parts of an item have no answer, one reason for each such part.
+    fn unanswered_parts(
+        &self,
+        _item: &Item<Self::Input, Self::Gold>,
+        _said: &Self::Prediction,
+    ) -> Vec<Outcome> {
+        Vec::new()
+    }
+
+    /// What counts where a system answered an item in part; none to leave the item
+    /// out.
+    fn in_part(
+        &self,
+        _item: &Item<Self::Input, Self::Gold>,
+        said: Self::Prediction,
+        policy: Unanswered,
+    ) -> Option<Self::Prediction> {
+        (policy != Unanswered::LeftOut).then_some(said)
+    }
 
     /// The figures under any draw of the clusters.
     fn evaluator<'a>(&'a self, judged: &'a [Judged<'a, Self>]) -> Box<dyn Evaluator + 'a>;
@@ -229,15 +251,28 @@ pub fn judge<'a, P: Protocol>(
     let mut judged = Vec::new();
     for item in items {
         let answer = by_id.get(item.id.as_str());
-        let outcome = answer.map_or(Outcome::Missing, |answer| answer.outcome);
+        let outcome = answer.map_or(Outcome::Missing, |answer| outcome(protocol, item, answer));
         *outcomes.entry(outcome.wire().to_owned()).or_insert(0) += 1;
-        if outcome != Outcome::Ok && policy == Unanswered::LeftOut {
-            continue;
-        }
-        let said = answer.and_then(|answer| answer.prediction.clone());
-        if let Some(prediction) = said.or_else(|| protocol.stand_in(item, policy)) {
-            judged.push(Judged { item, prediction, outcome });
-        }
+        let counted = match answer.and_then(|answer| answer.prediction.clone()) {
+            None => protocol.stand_in(item, policy),
+            Some(said) if outcome == Outcome::Ok => Some(said),
+            Some(said) => protocol.in_part(item, said, policy),
+        };
+        judged.extend(counted.map(|prediction| Judged { item, prediction, outcome }));
     }
     (judged, outcomes)
+}
+
+/// How an answer came about: as it says, and where it says nothing against it, as the
+/// first part that has no answer.
+fn outcome<P: Protocol>(
+    protocol: &P,
+    item: &Item<P::Input, P::Gold>,
+    answer: &Answer<P::Prediction>,
+) -> Outcome {
+    let unanswered = || protocol.unanswered_parts(item, answer.prediction.as_ref()?).first().copied();
+    match answer.outcome {
+        Outcome::Ok => unanswered().unwrap_or(Outcome::Ok),
+        outcome => outcome,
+    }
 }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::guarded::{guard_report, is_unevaluated};
 use super::{Benched, ItemOf, dialogue_lines};
 use crate::prompt::{Prompt, names};
+use crate::protocol::Outcome;
 use crate::protocol::reply::{Reply, ReplyCall, ReplyInput, ReplyPrediction};
 
 /// Context and reply as one conversation.
@@ -83,8 +84,8 @@ impl Benched for Reply {
         Some(self.answer_rule.wire())
     }
 
-    fn assemble(&self, _item: &ItemOf<Self>, parts: Vec<Option<Value>>) -> Option<ReplyPrediction> {
-        serde_json::from_value(parts.into_iter().next()??).ok()
+    fn assemble(&self, _item: &ItemOf<Self>, parts: Vec<Result<Value, Outcome>>) -> Option<ReplyPrediction> {
+        serde_json::from_value(parts.into_iter().next()?.ok()?).ok()
     }
 
     fn shown(&self, item: &ItemOf<Self>) -> String {
