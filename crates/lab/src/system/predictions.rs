@@ -5,6 +5,11 @@
 //! A CSV cell that is a JSON number, truth value, list or object is read as
 //! such, and everything else as text; an empty cell is an absent field. Columns
 //! with a dot in their name are fields of an object (`signals.testing`).
+//!
+//! Where a protocol has them, a file may have one row for each user turn instead: see
+//! [`turns`].
+
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -43,15 +48,19 @@ pub enum PredictionsError {
 /// [`PredictionsError`] for the first row that cannot be used: a system that
 /// is measured on some of its rows would be measured wrongly.
 pub fn read_predictions<P: Benched>(
-    _protocol: &P,
+    protocol: &P,
     items: &[ItemOf<P>],
     file: &Path,
 ) -> Result<Vec<Answer<P::Prediction>>, PredictionsError> {
+    let mut records = table::read(file)?.peekable();
+    if P::Prediction::HAS_TURN_ROWS && records.peek().is_some_and(has_turn) {
+        return turns::read(protocol, items, file, records);
+    }
     let ids: BTreeSet<&str> = items.iter().map(|item| item.id.as_str()).collect();
     let mut answers: Vec<Answer<P::Prediction>> = Vec::new();
     let mut rows_by_id = BTreeMap::new();
     let mut foreign = Vec::new();
-    for (number, record) in table::read(file)?.enumerate() {
+    for (number, record) in records.enumerate() {
         let Record { place, fields } = record?;
         let answer: Answer<P::Prediction> = answer(fields).map_err(|fault| fault.at(&place))?;
         if let Some(before) = rows_by_id.insert(answer.id.clone(), number + 1) {
@@ -63,15 +72,19 @@ pub fn read_predictions<P: Benched>(
         }
         answers.push(answer);
     }
-    match foreign.first() {
-        None => Ok(answers),
-        Some(&row) => Err(PredictionsError::Foreign {
-            file: file.display().to_string(),
-            unknown: foreign.len(),
-            rows: answers.len(),
-            row,
-        }),
-    }
+    none_is_foreign(file, &foreign, answers.len())?;
+    Ok(answers)
+}
+
+fn has_turn(record: &Result<Record, DataError>) -> bool {
+    record.as_ref().is_ok_and(|record| record.fields.contains_key("turn"))
+}
+
+/// That no row is of an item that the data does not have. `foreign` numbers such rows.
+fn none_is_foreign(file: &Path, foreign: &[usize], rows: usize) -> Result<(), PredictionsError> {
+    let Some(&row) = foreign.first() else { return Ok(()) };
+    let file = file.display().to_string();
+    Err(PredictionsError::Foreign { file, unknown: foreign.len(), rows, row })
 }
 
 fn answer<P: FromRow>(fields: Map<String, Value>) -> Result<Answer<P>, Fault> {

@@ -22,6 +22,7 @@ use mindrail_core::metrics::crisis::{
 use serde::{Deserialize, Serialize};
 
 pub use items::{CrisisGold, LabelledDialogue, StrayLabel, items};
+pub(crate) use prediction::labels;
 pub use prediction::{CrisisPrediction, TurnAnswer, UNKNOWN_LABEL};
 
 use super::{Evaluator, Findings, Intervals, Item, Judged, Outcome, Protocol, Unanswered, clusters};

@@ -106,6 +106,8 @@ const TURN: &str = "a list of label names, or an outcome such as refused";
 const LABEL: &str = "one of the sixteen crisis labels";
 
 impl FromRow for CrisisPrediction {
+    const HAS_TURN_ROWS: bool = true;
+
     fn from_row(row: &Row) -> Result<Self, Fault> {
         row.has_only(&["turns", "probabilities"])?;
         let turns = row.get("turns").and_then(Value::as_array).ok_or_else(|| row.fault("turns", TURNS))?;
@@ -125,13 +127,14 @@ fn turn_answer(path: &str, turn: &Value) -> Result<TurnAnswer, Fault> {
     }
 }
 
-fn labels(path: &str, names: &[Value]) -> Result<TurnAnswer, Fault> {
-    let name = |(at, name): (usize, &'_ Value)| match name.as_str() {
-        Some(name) if name == UNKNOWN_LABEL || CrisisLabel::from_wire(name).is_ok() => Ok(name.to_owned()),
+/// The labels of a list of names at `path`, each of which must be one.
+pub(crate) fn labels<'a>(path: &str, names: &'a [Value]) -> Result<TurnAnswer, Fault> {
+    let name = |(at, name): (usize, &'a Value)| match name.as_str() {
+        Some(name) if name == UNKNOWN_LABEL || CrisisLabel::from_wire(name).is_ok() => Ok(name),
         _ => Err(Fault::new(format!("{path}[{at}]"), seen(name), LABEL)),
     };
-    let names: Vec<String> = names.iter().enumerate().map(name).collect::<Result<_, _>>()?;
-    Ok(TurnAnswer::of(names.iter().map(String::as_str)))
+    let names: Vec<&str> = names.iter().enumerate().map(name).collect::<Result<_, _>>()?;
+    Ok(TurnAnswer::of(names))
 }
 
 fn probabilities(row: &Row) -> Result<Option<Vec<Scores<CrisisLabel>>>, Fault> {
