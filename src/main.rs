@@ -19,7 +19,7 @@ fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(error) if is_closed_pipe(&error) => Exit::Done.into(),
         Err(error) => {
-            commands::complain(&format!("{error:#}"));
+            commands::complain(&commands::words(&error));
             Exit::Failed.into()
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use mindrail_llm::testing::{Behaviour, TestServer, delayed};
+use mindrail_llm::testing::{Behaviour, TestServer, completion, delayed};
 use serde_json::{Value, json};
 
 use crate::program::{Folder, Ran, repository};
@@ -39,6 +39,8 @@ fn the_guard_goes_through_three_protocols_on_the_corpus_and_a_gate_decides_the_e
         assert_eq!(ran.code, Some(0), "{protocol}: {}", ran.stderr);
         let found = figure(&report(&folder, protocol), headline);
         assert!((0.0..=1.0).contains(&found), "{protocol}: {found}");
+        let sample = report(&folder, protocol)["method"]["options"]["sample"].to_string();
+        assert!(sample.contains(" items, in ") && sample.contains("drawn with seed 17"), "{sample}");
         let page = folder.read(&format!("{protocol}/report.html"));
         assert!(page.contains("<svg") && !page.contains("http-equiv=\"refresh\""));
         let passes = format!("{headline}>=0");
@@ -194,11 +196,147 @@ fn refusals_filters_and_answers_that_are_none_are_counted_and_shown_under_each_p
 }
 
 #[test]
+fn a_budget_counts_what_earlier_sessions_of_the_run_paid() {
+    let mut body = completion("Safe Response");
+    body["usage"] = json!({"prompt_tokens": 3_000, "completion_tokens": 1_000});
+    let server =
+        TestServer::start(move |_| Behaviour::Json { status: 200, body: body.clone() }).expect("a server");
+    let folder = Folder::new();
+    let mut arguments = model_run(&server, "reply", "20");
+    arguments.extend(["--budget-tokens", "20000", "--at-once", "1"].map(str::to_owned));
+    let asked = [(); 2].map(|()| {
+        let ran = run(&folder, &arguments);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        server.received().len()
+    });
+    // What the first session could not pay for, the second cannot either.
+    assert!((1..=5).contains(&asked[0]), "{asked:?}");
+    assert_eq!(asked[0], asked[1]);
+}
+
+#[test]
+fn a_question_that_the_server_rejects_is_not_asked_again_and_one_that_failed_is() {
+    let failure = |status: u16| {
+        let body = json!({"error": {"message": "no", "code": null}});
+        Behaviour::Json { status, body }
+    };
+    let server = TestServer::start(move |request| match request.number {
+        0 => failure(400),
+        1 => failure(503),
+        2 => failure(404),
+        _ => Behaviour::Answer("Safe Response".to_owned()),
+    })
+    .expect("a server");
+    let folder = Folder::new();
+    let mut arguments = model_run(&server, "reply", "12");
+    arguments.extend(["--at-once", "1", "--max-retries", "0"].map(str::to_owned));
+    let first = run(&folder, &arguments);
+    assert_eq!(first.code, Some(0), "{}", first.stderr);
+    let outcomes = report(&folder, "run")["outcomes"].clone();
+    assert_eq!((&outcomes["rejected"], &outcomes["failed"]), (&json!(1), &json!(2)), "{outcomes}");
+    let asked = server.received().len();
+    let second = run(&folder, &arguments);
+    assert_eq!(second.code, Some(0), "{}", second.stderr);
+    assert_eq!(server.received().len(), asked + 2);
+    assert_eq!(report(&folder, "run")["outcomes"]["rejected"], 1);
+}
+
+/// Runs with a standard output that nobody reads, as behind `head` when it is done.
+fn run_unread(folder: &Folder, arguments: &[&str]) -> Ran {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mindrail"))
+        .args(arguments)
+        .current_dir(folder.path("."))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    drop(child.stdout.take());
+    child.wait_with_output().expect("the binary ends").into()
+}
+
+#[test]
+fn a_reader_who_stops_early_hears_no_complaint_and_the_exit_code_stays() {
+    let folder = Folder::new();
+    let scores = repository("crates/lab/tests/oracles/khp/calibration.json").display().to_string();
+    for more in [&[][..], &["--json"][..]] {
+        let arguments = [&["calibrate", scores.as_str()][..], more].concat();
+        let ran = run_unread(&folder, &arguments);
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{arguments:?}");
+    }
+    let data = dev();
+    for more in [&[][..], &["--json"][..], &["--tables"][..]] {
+        let bench = ["bench", "distress", "--data", &data, "--system", "bundle", "--limit", "4"];
+        let rest = ["--resamples", "0", "--output", "run", "--min", "auroc>=2"];
+        let arguments = [&bench[..], &rest[..], more].concat();
+        let ran = run_unread(&folder, &arguments);
+        assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+        assert!(!ran.stderr.to_lowercase().contains("pipe"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn what_the_system_says_of_a_file_is_said_once_and_the_file_is_named_once() {
+    let folder = Folder::new();
+    let data = dev();
+    folder.write("plain.txt", "a file where a folder is needed");
+    let bundle = ["--system", "bundle", "--output", "run"];
+    let on = |more: &[&'static str]| [&["bench", "distress", "--data", &data], more].concat();
+    let model = ["--system", "llm:m", "--endpoint", "http://127.0.0.1:9/v1", "--output", "run"];
+    let cases = [
+        [&["bench", "distress", "--data", "absent.jsonl"], &bundle[..]].concat(),
+        on(&["--system", "predictions:absent.jsonl", "--output", "run"]),
+        on(&["--system", "bundle:absent.jsonl", "--output", "run"]),
+        on(&[&bundle[..], &["--policy", "absent.jsonl"]].concat()),
+        on(&["--system", "bundle", "--output", "plain.txt/absent.jsonl"]),
+        on(&[&model[..], &["--cache", "none/absent.jsonl"]].concat()),
+        on(&[&model[..], &["--shots", "1", "--examples", "absent.jsonl"]].concat()),
+        vec!["bench", "compare", "absent.jsonl", "run"],
+        vec!["calibrate", "absent.jsonl"],
+    ];
+    for arguments in cases {
+        let ran = folder.run(&arguments);
+        assert_eq!(ran.code, Some(1), "{arguments:?}: {}", ran.stderr);
+        let said = ran.stderr.lines().find(|line| line.contains("os error")).unwrap_or_default();
+        assert_eq!(said.matches("os error").count(), 1, "{arguments:?}: {}", ran.stderr);
+        assert_eq!(said.matches("absent.jsonl").count(), 1, "{arguments:?}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_user_turn_without_an_answer_is_counted_as_such_and_not_as_a_turn_without_an_onset() {
+    let server = TestServer::start(|request| match request.number {
+        0 => Behaviour::Refusal("no".to_owned()),
+        1 => Behaviour::Answer("I would rather not say.".to_owned()),
+        number => Behaviour::Answer(labels(number)),
+    })
+    .expect("a server");
+    let folder = Folder::new();
+    let mut arguments = model_run(&server, "crisis", "6");
+    arguments.extend(["--at-once", "1"].map(str::to_owned));
+    let ran = run(&folder, &arguments);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let rows: Vec<Value> = folder
+        .read("run/predictions.jsonl")
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a row"))
+        .collect();
+    let turns = rows.iter().flat_map(|row| row["turns"].as_array().into_iter().flatten());
+    let unanswered: Vec<&str> = turns.filter_map(Value::as_str).collect();
+    assert_eq!(unanswered, ["refused", "unparsable"]);
+    let report = report(&folder, "run");
+    let sections = report["sections"].as_array().expect("sections");
+    let section = sections.iter().find(|section| section["id"] == "unanswered").expect("a section");
+    assert!(section.to_string().contains("user turns without an answer"), "{section}");
+    let notes = report["notes"].to_string();
+    assert!(notes.contains("user turns have no answer (1 refused, 1 unparsable)"), "{notes}");
+}
+
+#[test]
 fn a_key_goes_into_its_header_and_nowhere_else() {
     let server = TestServer::start(|_| Behaviour::Answer("Safe Response".to_owned())).expect("a server");
     let folder = Folder::new();
     let secret = "sk-secret-of-the-test";
-    let mut arguments = model_run(&server, "reply", "5");
+    let mut arguments = model_run(&server, "reply", "12");
     arguments.extend(["--key-env".to_owned(), "MINDRAIL_TEST_KEY".to_owned()]);
     let output = Command::new(env!("CARGO_BIN_EXE_mindrail"))
         .args(&arguments)
@@ -224,11 +362,13 @@ fn a_key_goes_into_its_header_and_nowhere_else() {
 fn a_dry_run_asks_nothing_and_says_what_it_would_cost() {
     let server = TestServer::start(|_| Behaviour::Answer(String::new())).expect("a server");
     let folder = Folder::new();
-    let mut arguments = model_run(&server, "reply", "5");
+    let mut arguments = model_run(&server, "reply", "12");
     arguments.extend(["--dry-run", "--price-in", "1", "--price-out", "2"].map(str::to_owned));
     let ran = run(&folder, &arguments);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert!(ran.stderr.contains("5 questions"), "{}", ran.stderr);
+    let words: Vec<&str> = ran.stderr.split(' ').collect();
+    let at = words.iter().position(|word| *word == "questions,").expect("a number of questions");
+    assert!((1..=12).contains(&words[at - 1].parse::<usize>().expect("a number")), "{}", ran.stderr);
     assert!(server.received().is_empty() && !folder.path("run").exists());
 }
 
@@ -236,7 +376,7 @@ fn a_dry_run_asks_nothing_and_says_what_it_would_cost() {
 fn examples_never_come_from_what_is_tested() {
     let server = TestServer::start(|_| Behaviour::Answer("Safe Response".to_owned())).expect("a server");
     let folder = Folder::new();
-    let mut arguments = model_run(&server, "reply", "5");
+    let mut arguments = model_run(&server, "reply", "12");
     arguments.extend(["--shots".to_owned(), "8".to_owned(), "--examples".to_owned(), dev()]);
     let ran = run(&folder, &arguments);
     // The examples are the rest of the file: other conversations than the tested.
@@ -284,6 +424,32 @@ fn predictions_of_others_give_the_figures_of_the_run_that_made_them_and_two_runs
 }
 
 #[test]
+fn thresholds_and_amounts_that_are_none_are_refused_with_what_was_found() {
+    let folder = Folder::new();
+    let data = dev();
+    let run = |protocol: &'static str| {
+        vec!["bench", protocol, "--data", &data, "--system", "llm:m", "--output", "run"]
+    };
+    let score = || vec!["calibrate", "scores.json"];
+    for (mut command, option, value, expected) in [
+        (run("distress"), "--threshold", "1.5", "a number from 0 to 1"),
+        (run("distress"), "--threshold", "-0.5", "a number from 0 to 1"),
+        (run("harm"), "--unsafe-threshold", "NaN", "a number from 0 to 1"),
+        (run("reply"), "--price-in", "-1", "a number, 0 or more"),
+        (run("reply"), "--temperature", "inf", "a number, 0 or more"),
+        (score(), "--stated", "70.75", "a number from 0 to 1"),
+        (score(), "--recall", "95", "a number from 0 to 1"),
+        (score(), "--inverse-penalty", "0", "a number above 0"),
+    ] {
+        command.extend([option, value]);
+        let ran = folder.run(&command);
+        assert_eq!(ran.code, Some(2), "{option} {value}: {}", ran.stderr);
+        let said = format!("invalid value '{value}' for '{option}");
+        assert!(ran.stderr.contains(&said) && ran.stderr.contains(expected), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn bad_predictions_are_told_by_file_row_and_field_and_never_by_their_words() {
     let folder = Folder::new();
     let words = "platypus";
@@ -292,7 +458,10 @@ fn bad_predictions_are_told_by_file_row_and_field_and_never_by_their_words() {
         (String::new(), "p.csv"),
         (format!("id,risk\n{id},{words}\n"), "p.csv:2"),
         (format!("id,risk\nnobody-{words},0.5\n"), "not in the data"),
-        (format!("{words}\n1\n"), "`id`"),
+        (format!("id,risk\n{id},1.5\n"), "risk: found 1.5, expected a probability from 0 to 1"),
+        (format!("id,risk,{words}\n{id},0.5,1\n"), "a field with a name of 8 characters"),
+        (format!("id,risk\n{id},0.5\n{id},0.5\n"), "p.csv:3: id: found the id of row 1 again"),
+        (format!("{words}\n1\n"), "id: found nothing"),
     ] {
         folder.write("p.csv", &rows);
         let more = ["--system", "predictions:p.csv", "--output", "run", "--overwrite"];

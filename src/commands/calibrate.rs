@@ -1,17 +1,15 @@
 //! `mindrail calibrate`: thresholds and an aggregation head from labelled signal
 //! probabilities, and whether a threshold fits the score that it is used with.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 
-use anyhow::bail;
 use clap::Args;
 use mindrail_core::taxonomy::Taxonomy as _;
 use mindrail_lab::calibrate::{
     CalibrateOptions, CalibrationReport, ScoreCalibration, ThresholdRow, calibrate, read_rows,
 };
 
-use super::Exit;
+use super::{Exit, number, print, share};
 
 /// Check thresholds and an aggregation head on labelled signal probabilities.
 ///
@@ -49,15 +47,15 @@ pub(crate) struct Calibrate {
     file: PathBuf,
 
     /// The recall that the recommended threshold must reach.
-    #[arg(long, default_value_t = 0.95, value_name = "SHARE")]
+    #[arg(long, default_value_t = 0.95, value_name = "SHARE", value_parser = share, allow_negative_numbers = true)]
     recall: f64,
 
     /// Inverse strength of the head's penalty; smaller shrinks the weights more.
-    #[arg(long, default_value_t = 0.1, value_name = "C")]
+    #[arg(long, default_value_t = 0.1, value_name = "C", value_parser = positive, allow_negative_numbers = true)]
     inverse_penalty: f64,
 
     /// A threshold that is stated elsewhere, to be looked at too; may be repeated.
-    #[arg(long, value_name = "THRESHOLD")]
+    #[arg(long, value_name = "THRESHOLD", value_parser = share, allow_negative_numbers = true)]
     stated: Vec<f64>,
 
     /// Everything as JSON, both sweeps included.
@@ -65,11 +63,12 @@ pub(crate) struct Calibrate {
     json: bool,
 }
 
+fn positive(text: &str) -> Result<f64, String> {
+    number(text, "a number above 0", |number| number > 0.0)
+}
+
 impl Calibrate {
     pub(crate) fn run(self) -> anyhow::Result<Exit> {
-        if !(0.0..=1.0).contains(&self.recall) {
-            bail!("--recall: found {}, expected a share from 0 to 1", self.recall);
-        }
         let name = if self.file.as_os_str() == "-" {
             "standard input".to_owned()
         } else {
@@ -78,13 +77,9 @@ impl Calibrate {
         let rows = read_rows(&name, &crate::input::bytes(&self.file)?)?;
         let options = CalibrateOptions { c: self.inverse_penalty, recall: self.recall, stated: self.stated };
         let report = calibrate(&rows, &options)?;
-        let mut out = std::io::stdout().lock();
-        if self.json {
-            serde_json::to_writer_pretty(&mut out, &report)?;
-            writeln!(out)?;
-        } else {
-            out.write_all(drawn(&report, &options).as_bytes())?;
-        }
+        let text =
+            if self.json { serde_json::to_string_pretty(&report)? + "\n" } else { drawn(&report, &options) };
+        print(&text)?;
         Ok(Exit::Done)
     }
 }

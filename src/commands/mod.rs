@@ -126,6 +126,43 @@ fn bundle(folder: Option<&Path>) -> anyhow::Result<Bundle> {
     })
 }
 
+/// A threshold, probability or share of the command line.
+fn share(text: &str) -> Result<f64, String> {
+    number(text, "a number from 0 to 1", |number| (0.0..=1.0).contains(&number))
+}
+
+/// An amount of the command line: of money, or a temperature.
+fn amount(text: &str) -> Result<f64, String> {
+    number(text, "a number, 0 or more", |number| number >= 0.0)
+}
+
+/// What `holds` of a finite number; the parser of arguments says what was found.
+fn number(text: &str, expected: &str, holds: impl Fn(f64) -> bool) -> Result<f64, String> {
+    let number = text.trim().parse().ok().filter(|number: &f64| number.is_finite() && holds(*number));
+    number.ok_or_else(|| format!("expected {expected}"))
+}
+
+/// Writes to standard output. Where nobody reads any more, as behind `head`, the rest
+/// is dropped without a word: the exit code still tells how the command ended.
+fn print(text: &str) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
+/// An error with its causes on one line. Errors of files hold what the system said;
+/// a cause that the words before it end with already is not said twice.
+pub(crate) fn words(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |words, cause| match cause.to_string() {
+        cause if words.is_empty() => cause,
+        cause if words.ends_with(&cause) => words,
+        cause => format!("{words}: {cause}"),
+    })
+}
+
 /// Says something on standard error, here and nowhere else. Where nobody listens
 /// any more, nothing is said.
 pub(crate) fn complain(message: &str) {

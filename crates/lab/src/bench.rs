@@ -11,6 +11,7 @@ use crate::report::{
 };
 use crate::resampling::{CONFIDENCE, Settings, Systems, adjust, estimates, paired_tests, right_and_wrong};
 use crate::system::{Benched, ItemOf};
+use crate::unanswered::UnansweredParts;
 
 /// What is reported beside the answers.
 #[derive(Debug, Clone)]
@@ -51,8 +52,12 @@ pub fn report<P: Benched>(
     let mut findings = protocol.findings(&judged, &intervals);
     let unanswered = outcomes.iter().filter(|(name, _)| *name != "ok").map(|(_, count)| count).sum();
     if unanswered > 0 {
-        findings.sections.push(under_each_policy(protocol, items, answers));
+        let parts = UnansweredParts::of(protocol, items, answers);
+        let mut section = under_each_policy(protocol, items, answers);
+        section.tables.extend(parts.as_ref().map(UnansweredParts::table));
+        findings.sections.push(section);
         findings.notes.push(unanswered_note(unanswered, setting.unanswered));
+        findings.notes.extend(parts.as_ref().map(UnansweredParts::note));
     }
     findings.options.insert("unanswered".to_owned(), wire(&setting.unanswered));
     Report {
@@ -159,7 +164,10 @@ fn policy_title(policy: Unanswered) -> &'static str {
 }
 
 fn unanswered_note(count: u64, policy: Unanswered) -> String {
-    format!("{count} items have no answer; in all other tables they are {}.", policy_title(policy))
+    format!(
+        "{count} items have no answer, or none to a part of them; in all other tables what is missing is {}.",
+        policy_title(policy)
+    )
 }
 
 fn shown_text<P: Benched>(protocol: &P, judged: &[Judged<'_, P>], text: TextInReport) -> Vec<ShownText> {

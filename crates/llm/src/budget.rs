@@ -162,6 +162,14 @@ impl Budget {
         Self { limits, price, ..Self::default() }
     }
 
+    /// The same budget where so many tokens were used before, by earlier sessions
+    /// of the same run for instance.
+    #[must_use]
+    pub fn after(mut self, tokens: Tokens) -> Self {
+        self.book(tokens);
+        self
+    }
+
     /// What was spent so far, without what is put aside.
     pub fn spent(&self) -> Spent {
         self.spent
@@ -186,23 +194,23 @@ impl Budget {
     }
 
     /// Books what the server says a request used; parts that it leaves out count
-    /// as estimated.
-    pub fn settle(&mut self, reservation: Reservation, usage: Usage) {
+    /// as estimated. Gives what was booked.
+    pub fn settle(&mut self, reservation: Reservation, usage: Usage) -> Tokens {
         let estimate = reservation.0;
         let used = Tokens {
             input: usage.input.unwrap_or(estimate.input),
             output: usage.output.unwrap_or(estimate.output),
         };
         self.release(reservation);
-        self.spent.tokens = self.spent.tokens + used;
-        self.spent.money = self.spent.money + self.price.of(used);
+        self.book(used);
         self.spent.estimated += u64::from(usage.input.is_none() || usage.output.is_none());
+        used
     }
 
     /// Books a request of which nothing is known, as estimated: the server may
     /// have answered, and be paid, though the answer never came.
-    pub fn settle_unknown(&mut self, reservation: Reservation) {
-        self.settle(reservation, Usage::default());
+    pub fn settle_unknown(&mut self, reservation: Reservation) -> Tokens {
+        self.settle(reservation, Usage::default())
     }
 
     /// Books nothing: the server refused the request or was never reached.
@@ -212,6 +220,11 @@ impl Budget {
         self.reserved.input = self.reserved.input.saturating_sub(tokens.input);
         self.reserved.output = self.reserved.output.saturating_sub(tokens.output);
         self.reserved_money = self.reserved_money.less(self.price.of(tokens));
+    }
+
+    fn book(&mut self, used: Tokens) {
+        self.spent.tokens = self.spent.tokens + used;
+        self.spent.money = self.spent.money + self.price.of(used);
     }
 
     fn covers(&self, (tokens, money): (u64, Money)) -> bool {
@@ -294,6 +307,18 @@ mod tests {
         assert!(budget.reserve(Tokens { input: 0, output: 1_000_000 }).is_ok());
         let mut budget = Budget::new(Limits { tokens: None, money: Some(Money::units(0.6)) }, price());
         assert_eq!(budget.reserve(Tokens { input: 1, output: 1_000_000 }), Err(NoReservation::Exhausted));
+    }
+
+    #[test]
+    fn what_earlier_sessions_used_is_part_of_what_may_be_spent() {
+        let limits = Limits { tokens: Some(100), money: Some(Money::units(1.0)) };
+        let mut budget = Budget::new(limits, price()).after(Tokens { input: 50, output: 30 });
+        assert_eq!(budget.spent().tokens.total(), 80);
+        assert_eq!(budget.spent().money, price().of(Tokens { input: 50, output: 30 }));
+        assert_eq!(budget.reserve(Tokens { input: 21, output: 0 }), Err(NoReservation::Exhausted));
+        assert!(budget.reserve(Tokens { input: 20, output: 0 }).is_ok());
+        let mut budget = Budget::new(limits, price()).after(Tokens { input: 0, output: 1_700_000 });
+        assert_eq!(budget.reserve(Tokens { input: 1, output: 0 }), Err(NoReservation::Exhausted));
     }
 
     #[test]

@@ -98,6 +98,7 @@ pub(crate) struct State {
 struct Call {
     begun: Instant,
     tries: u32,
+    booked: Tokens,
     failed_tries: Vec<OutcomeKind>,
     structured: StructuredMode,
 }
@@ -228,7 +229,7 @@ impl Client {
         };
         call.tries += 1;
         let exchange = self.transport.ask(&request).await;
-        leave.learn(&exchange);
+        call.booked = call.booked + leave.learn(&exchange);
         if self.lower(&request, &exchange.reading.outcome) {
             return Attempt::Lowered;
         }
@@ -361,6 +362,7 @@ impl Call {
         Self {
             begun: Instant::now(),
             tries: 0,
+            booked: Tokens::default(),
             failed_tries: Vec::new(),
             structured: StructuredMode::Unstructured,
         }
@@ -373,6 +375,7 @@ impl Call {
             tries: self.tries,
             failed_tries: self.failed_tries.clone(),
             usage: reading.usage,
+            booked: self.booked,
             structured: self.structured,
             elapsed: self.begun.elapsed(),
             raw: reading.raw,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::budget::Tokens;
 use crate::structured::StructuredMode;
 use crate::wire::{Finish, ServerError, TokenLogprob, Usage};
 
@@ -288,6 +289,9 @@ pub struct Reply {
     pub failed_tries: Vec<OutcomeKind>,
     /// Tokens used by the last try, by the server's account.
     pub usage: Usage,
+    /// What the budget booked for all tries: by the server's account, and estimated
+    /// where it gave none. Nothing for an answer from the cache.
+    pub booked: Tokens,
     /// Which structure of answers was asked for.
     pub structured: StructuredMode,
     /// From the call to the reply, waiting included.

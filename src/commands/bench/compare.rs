@@ -2,20 +2,21 @@
 //! paired tests over the clusters that both of them judge.
 
 use std::fs;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser as _};
 use mindrail_lab::bench::{Pair, compare_runs};
+use mindrail_lab::protocol::Item;
 use mindrail_lab::report::{Colour, Comparison, Report};
 use mindrail_lab::resampling::Settings;
 use mindrail_lab::source::{FromSamples, read_gold};
 use mindrail_lab::system::{Benched, read_predictions};
 
-use super::one::Session;
+use super::one::{SAMPLE, Session};
 use super::{Bench, Common};
-use crate::commands::{Cli, Command, Exit};
+use crate::commands::{Cli, Command, Exit, print};
 
 /// Compare two runs on the same data.
 ///
@@ -121,12 +122,9 @@ impl Compare {
         if gold.files != a.data.files {
             bail!("the data files have changed since the runs; expected the same SHA-256");
         }
-        let ids = gold.items.iter().map(|item| item.id.as_str()).collect();
-        let answers_a = read_predictions(&self.a.join("predictions.jsonl"), &ids)?;
-        let answers_b = read_predictions(&self.b.join("predictions.jsonl"), &ids)?;
-        // Both runs took the first items; what only one of them judged is in neither.
-        let limit = args.iter().filter_map(|args| args.limit).min();
-        gold.items.truncate(limit.unwrap_or(usize::MAX));
+        let answers = |run: &Path| read_predictions(protocol, &gold.items, &run.join("predictions.jsonl"));
+        let (answers_a, answers_b) = (answers(&self.a)?, answers(&self.b)?);
+        self.keep_what_both_judged(&mut gold.items, args, reports)?;
         let pair = Pair {
             items: &gold.items,
             a: (a, &answers_a),
@@ -135,6 +133,27 @@ impl Compare {
         };
         let settings = Settings { draws: self.resamples, seed: self.seed, ..Settings::default() };
         Ok(compare_runs(protocol, &pair, settings))
+    }
+
+    /// Runs with `--limit` judged a sample; what only one of them drew is left out.
+    fn keep_what_both_judged<I, G>(
+        &self,
+        items: &mut Vec<Item<I, G>>,
+        args: [&Common; 2],
+        reports: [&Report; 2],
+    ) -> anyhow::Result<()> {
+        let samples = [args[0].sample(items)?, args[1].sample(items)?];
+        for ((folder, report), sample) in [&self.a, &self.b].into_iter().zip(reports).zip(samples) {
+            let Some(sample) = sample else { continue };
+            if report.method.options.get(SAMPLE) != Some(&sample.to_string()) {
+                bail!("{} judged another sample than its command draws now; run it again", folder.display());
+            }
+            sample.keep(items);
+        }
+        if items.is_empty() {
+            bail!("the samples of the two runs share no item; give both the same --limit and --seed");
+        }
+        Ok(())
     }
 
     fn show(&self, comparison: &Comparison) -> anyhow::Result<()> {
@@ -150,12 +169,11 @@ impl Compare {
                 fs::write(&file, text).with_context(|| format!("{}", file.display()))?;
             }
         }
-        let out = std::io::stdout();
-        let colours = out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let colours = std::io::stdout().is_terminal()
+            && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let colour = if colours { Colour::Ansi } else { Colour::Plain };
         let text = if self.json { json } else { comparison.terminal(colour) };
-        out.lock().write_all(text.as_bytes())?;
-        Ok(())
+        Ok(print(&text)?)
     }
 }
 

@@ -5,6 +5,7 @@ use mindrail_data::sets::DataSet;
 use mindrail_lab::protocol::harm::{CategoryThreshold, Harm, HarmSet, HarmlessnessBy};
 
 use super::Common;
+use crate::commands::share;
 
 #[derive(Debug, Args)]
 pub(crate) struct HarmArgs {
@@ -17,7 +18,7 @@ pub(crate) struct HarmArgs {
     category_threshold: ThresholdName,
 
     /// An `unsafe` probability above this is a call.
-    #[arg(long, value_name = "PROBABILITY", default_value_t = 0.5)]
+    #[arg(long, value_name = "PROBABILITY", default_value_t = 0.5, value_parser = share, allow_negative_numbers = true)]
     unsafe_threshold: f64,
 
     /// By what the safer of two answers is found.

@@ -14,12 +14,13 @@ use clap::{Args, Subcommand, ValueEnum};
 use mindrail_core::metrics::crisis::EmptyDialogues;
 use mindrail_data::sets::{DataSet, RowReader};
 use mindrail_lab::bench::Gate;
-use mindrail_lab::protocol::Unanswered;
 use mindrail_lab::protocol::crisis::Crisis;
 use mindrail_lab::protocol::distress::{Decision, Distress};
+use mindrail_lab::protocol::{Item, Unanswered};
 use mindrail_lab::resampling::{IntervalMethod, Settings};
+use mindrail_lab::sample::{Draw, DrawError, draw};
 
-use super::Exit;
+use super::{Exit, share};
 
 /// Measure a system by one of the four published protocols.
 ///
@@ -67,7 +68,7 @@ pub(crate) struct DistressArgs {
     common: Common,
 
     /// A risk at or above this is a call of high risk, where the threshold decides.
-    #[arg(long, value_name = "RISK", default_value_t = 0.5)]
+    #[arg(long, value_name = "RISK", default_value_t = 0.5, value_parser = share, allow_negative_numbers = true)]
     threshold: f64,
 
     /// Let the threshold decide even where the system states a decision.
@@ -133,7 +134,8 @@ pub(crate) struct Common {
     #[arg(long, value_name = "FOLDER")]
     output: PathBuf,
 
-    /// Judge the first so many items only, for a quick look; no sample of the data.
+    /// Judge a sample of at most so many items, for a quick look: dialogues, families
+    /// or prompts with all of their items, drawn with the seed.
     #[arg(long, value_name = "ITEMS")]
     limit: Option<usize>,
 
@@ -218,6 +220,11 @@ impl Common {
             (None, Some(first)) => RowReader::open(first, None)?.set(),
             (set, _) => set.unwrap_or(DataSet::Corpus),
         })
+    }
+
+    /// What `--limit` draws of the items; none without it.
+    fn sample<I, G>(&self, items: &[Item<I, G>]) -> Result<Option<Draw>, DrawError> {
+        self.limit.map(|limit| draw(items, limit, self.seed)).transpose()
     }
 
     fn resampling(&self) -> Settings {

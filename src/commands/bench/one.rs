@@ -2,7 +2,7 @@
 //! what is open, writes the report in all its forms, and checks the gates.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
@@ -11,7 +11,7 @@ use mindrail_core::assessor::Assessor as _;
 use mindrail_core::guard::Guard;
 use mindrail_core::policy::Policy;
 use mindrail_lab::bench::{GateError, Setting, TextInReport, report};
-use mindrail_lab::protocol::{Answer, Protocol};
+use mindrail_lab::protocol::Answer;
 use mindrail_lab::report::{Colour, Report, SystemIdentity, html, markdown, summary, terminal};
 use mindrail_lab::run::{Existing, Plan, Repair, RunFolder, Usage};
 use mindrail_lab::source::{FromSamples, Gold, read_gold, sha256_of};
@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::system::{System, named};
 use super::{Common, remote};
-use crate::commands::{Exit, bundle, complain};
+use crate::commands::{Exit, bundle, complain, print};
 
 /// A line of a run's record: a session's beginning. The command line holds no
 /// secret, since keys are named by their variable.
@@ -51,6 +51,9 @@ enum Ready {
     Model(Box<remote::Model>),
 }
 
+/// The option under which plan and report say what `--limit` drew.
+pub(super) const SAMPLE: &str = "sample";
+
 /// Bad rows that are named; the rest is counted.
 const NAMED_ERRORS: usize = 10;
 
@@ -63,10 +66,13 @@ pub(super) fn run<P: Benched + FromSamples>(protocol: &P, args: &Common) -> anyh
     }
     // Predictions are read before a folder is touched: a bad file must not cost a run.
     let predicted = match &args.system {
-        System::Predictions(file) => Some(predictions(protocol, file, &gold)?),
+        System::Predictions(file) => Some(read_predictions(protocol, &gold.items, file)?),
         System::Bundle(_) | System::Model(_) => None,
     };
-    gold.items.truncate(args.limit.unwrap_or(usize::MAX));
+    let sample = args.sample(&gold.items)?;
+    if let Some(sample) = &sample {
+        sample.keep(&mut gold.items);
+    }
     let (ready, identity, options) = system(protocol, args, &gold.items)?;
     if let (Ready::Model(model), true) = (&ready, args.remote.is_dry_run()) {
         args.remote.say_estimate(protocol, &gold.items, None, model);
@@ -74,6 +80,7 @@ pub(super) fn run<P: Benched + FromSamples>(protocol: &P, args: &Common) -> anyh
     }
     let mut plan = Plan::new(P::NAME, identity.clone(), gold.files.clone());
     plan.options = options;
+    plan.options.extend(sample.as_ref().map(|sample| (SAMPLE.to_owned(), sample.to_string())));
     if args.rescore && !args.output.join("plan.json").exists() {
         bail!("{} holds no run whose report could be made again", args.output.display());
     }
@@ -101,7 +108,11 @@ pub(super) fn run<P: Benched + FromSamples>(protocol: &P, args: &Common) -> anyh
         text: args.show_text.map_or(TextInReport::Hidden, TextInReport::Wrong),
     };
     let mut report = report(protocol, &gold.items, &answers, &setting);
-    report.notes.extend(notes(args, &gold));
+    if let Some(sample) = &sample {
+        report.notes.push(format!("A sample was judged: {sample} (--limit)."));
+        report.method.options.insert(SAMPLE.to_owned(), sample.to_string());
+    }
+    report.notes.extend(notes(&gold));
     report.notes.extend(trained_on(&ready, &gold));
     write(&folder, &report, &answers)?;
     say(args, &report)?;
@@ -115,9 +126,6 @@ fn system<P: Benched + FromSamples>(
     items: &[ItemOf<P>],
 ) -> anyhow::Result<(Ready, SystemIdentity, BTreeMap<String, String>)> {
     let mut options = BTreeMap::new();
-    if let Some(limit) = args.limit {
-        options.insert("limit".to_owned(), limit.to_string());
-    }
     let identity = |kind: &str, name: String, hashes| SystemIdentity { kind: kind.to_owned(), name, hashes };
     Ok(match &args.system {
         System::Bundle(folder) => {
@@ -141,6 +149,7 @@ fn system<P: Benched + FromSamples>(
             let version = format!("{} version {}, {}", prompt.name, prompt.version, prompt.sha256);
             options.extend(args.remote.options(&model));
             options.insert("seed".to_owned(), args.seed.to_string());
+            options.extend(protocol.answer_rule().map(|rule| ("answer_rule".to_owned(), rule.to_owned())));
             (
                 Ready::Model(Box::new(model)),
                 identity("llm", name.clone(), named([("prompt", version)])),
@@ -207,20 +216,8 @@ fn answer<P: Benched>(
     }
 }
 
-fn predictions<P: Protocol>(
-    _protocol: &P,
-    file: &std::path::Path,
-    gold: &Gold<ItemOf<P>>,
-) -> anyhow::Result<Vec<Answer<P::Prediction>>> {
-    let ids = gold.items.iter().map(|item| item.id.as_str()).collect();
-    Ok(read_predictions(file, &ids)?)
-}
-
-fn notes<I>(args: &Common, gold: &Gold<I>) -> Vec<String> {
+fn notes<I>(gold: &Gold<I>) -> Vec<String> {
     let mut notes = Vec::new();
-    if let Some(limit) = args.limit {
-        notes.push(format!("Only the first {limit} items were judged (--limit)."));
-    }
     if !gold.errors.is_empty() {
         notes.push(format!("{} rows of the data could not be read and are in no figure.", gold.errors.len()));
     }
@@ -253,15 +250,15 @@ fn flat<P: Serialize>(answer: &Answer<P>) -> serde_json::Result<String> {
 
 /// Shows the report.
 fn say(args: &Common, report: &Report) -> anyhow::Result<()> {
-    let out = std::io::stdout();
-    let colours = out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let colours =
+        std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let colour = if colours { Colour::Ansi } else { Colour::Plain };
     let text = match (args.json, args.tables) {
         (true, _) => serde_json::to_string_pretty(report)? + "\n",
         (false, true) => terminal(report, colour),
         (false, false) => summary(report, colour),
     };
-    out.lock().write_all(text.as_bytes())?;
+    print(&text)?;
     complain(&format!("report in {}", args.output.join("report.html").display()));
     Ok(())
 }

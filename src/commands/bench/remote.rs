@@ -7,14 +7,14 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use indicatif::ProgressBar;
-use mindrail_lab::run::CellLog;
+use mindrail_lab::run::{CellLog, Usage};
 use mindrail_lab::source::{FromSamples, read_gold};
 use mindrail_lab::system::{Asking, Benched, ItemOf, Log, answer_by_model, choose_shots, estimate};
-use mindrail_llm::budget::Limits;
+use mindrail_llm::budget::{Limits, Tokens};
 use mindrail_llm::endpoint::{KeyHeader, Timeouts};
 use mindrail_llm::{ApiKey, Budget, Cache, CacheMode, Cancel, Client, ClientOptions, Endpoint, Money, Price};
 
-use super::super::complain;
+use super::super::{amount, complain};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options of llm:MODEL")]
@@ -28,7 +28,7 @@ pub(super) struct RemoteArgs {
     key_env: Option<String>,
 
     /// Sampling temperature; left to the server if absent.
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", value_parser = amount, allow_negative_numbers = true)]
     temperature: Option<f64>,
 
     /// Tokens that an answer may have.
@@ -59,20 +59,22 @@ pub(super) struct RemoteArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     epoch: u32,
 
-    /// Stop before more tokens than this are used.
+    /// Stop before more tokens than this are used, those of earlier sessions of the
+    /// run included.
     #[arg(long, value_name = "TOKENS")]
     budget_tokens: Option<u64>,
 
-    /// Stop before more money than this is spent, in the prices' currency.
-    #[arg(long, value_name = "AMOUNT", requires_all = ["price_in", "price_out"])]
+    /// Stop before more money than this is spent, in the prices' currency; what
+    /// earlier sessions of the run paid counts, at today's prices.
+    #[arg(long, value_name = "AMOUNT", requires_all = ["price_in", "price_out"], value_parser = amount, allow_negative_numbers = true)]
     budget: Option<f64>,
 
     /// Price of a million tokens asked.
-    #[arg(long, value_name = "AMOUNT")]
+    #[arg(long, value_name = "AMOUNT", value_parser = amount, allow_negative_numbers = true)]
     price_in: Option<f64>,
 
     /// Price of a million tokens answered.
-    #[arg(long, value_name = "AMOUNT")]
+    #[arg(long, value_name = "AMOUNT", value_parser = amount, allow_negative_numbers = true)]
     price_out: Option<f64>,
 
     /// Say what would be asked and what it may cost; ask nothing.
@@ -173,7 +175,8 @@ impl RemoteArgs {
         ));
     }
 
-    fn client(&self, model: &Model, folder: &Path) -> anyhow::Result<Client> {
+    /// A client whose budget has paid for the run's earlier sessions.
+    fn client(&self, model: &Model, paid: Usage, folder: &Path) -> anyhow::Result<Client> {
         let mut endpoint = Endpoint::new(&model.url, &model.asking.model)?
             .with_timeouts(Timeouts { total: Duration::from_secs(self.timeout), ..Timeouts::default() });
         if let Some(name) = &self.key_env {
@@ -184,7 +187,8 @@ impl RemoteArgs {
         options.limiter.start = options.limiter.start.min(options.limiter.max);
         options.retry.max_retries = self.max_retries;
         let limits = Limits { tokens: self.budget_tokens, money: self.budget.map(Money::units) };
-        options.budget = Budget::new(limits, self.price());
+        let before = Tokens { input: paid.input_tokens, output: paid.output_tokens };
+        options.budget = Budget::new(limits, self.price()).after(before);
         let client = Client::new(endpoint, options)?;
         if self.no_cache {
             return Ok(client);
@@ -205,7 +209,7 @@ impl RemoteArgs {
         model: &Model,
         (cells, folder): (&mut CellLog, &Path),
     ) -> anyhow::Result<()> {
-        let client = self.client(model, folder)?;
+        let client = self.client(model, cells.usage(), folder)?;
         let runtime = tokio::runtime::Runtime::new().context("threads to ask with")?;
         let cancel = Cancel::new();
         let bar = ProgressBar::new(0);

@@ -43,8 +43,8 @@ pub enum RowsError {
         row: usize,
         /// The field.
         field: String,
-        /// The kind of thing that was found.
-        found: &'static str,
+        /// The kind of thing that was found, or the number.
+        found: String,
         /// What would have been accepted.
         expected: &'static str,
     },
@@ -84,10 +84,11 @@ impl Source {
         &self,
         row: usize,
         field: impl Into<String>,
-        found: &'static str,
+        found: impl Into<String>,
         expected: &'static str,
     ) -> RowsError {
-        RowsError::Row { file: Arc::clone(&self.file), row, field: field.into(), found, expected }
+        let (field, found) = (field.into(), found.into());
+        RowsError::Row { file: Arc::clone(&self.file), row, field, found, expected }
     }
 
     fn json(&self, bytes: &[u8]) -> Result<CalibrationRows, RowsError> {
@@ -98,8 +99,10 @@ impl Source {
             (_, Some(Value::Array(rows))) => self.per_sample(rows)?,
             _ => return Err(self.file("a JSON object without these lists", "a list `rows` or `per_sample`")),
         };
-        if let Some(lowest) = json.get("exact_min_score_bf16").and_then(Value::as_f64) {
-            restore_lowest(&mut rows.largest, lowest);
+        if let Some(lowest) = json.get("exact_min_score_bf16").filter(|value| !value.is_null()) {
+            let inside = lowest.as_f64().filter(|lowest| (0.0..=1.0).contains(lowest));
+            let found = || self.file(format!("{} as `exact_min_score_bf16`", seen(lowest)), PROBABILITY);
+            restore_lowest(&mut rows.largest, inside.ok_or_else(found)?);
         }
         Ok(rows)
     }
@@ -197,7 +200,7 @@ impl Source {
         match value.as_f64() {
             Some(1.0) => Ok(true),
             Some(0.0) => Ok(false),
-            _ => value.as_bool().ok_or_else(|| self.row(row, field, kind(value), LABEL)),
+            _ => value.as_bool().ok_or_else(|| self.row(row, field, seen(value), LABEL)),
         }
     }
 
@@ -208,25 +211,26 @@ impl Source {
         value: Option<&Value>,
     ) -> Result<f64, RowsError> {
         let Some(value) = value else { return Err(self.row(row, field(), "nothing", PROBABILITY)) };
-        let number = value.as_f64().ok_or_else(|| self.row(row, field(), kind(value), PROBABILITY))?;
-        let inside = (0.0..=1.0).contains(&number);
-        if inside { Ok(number) } else { Err(self.row(row, field(), "a number outside it", PROBABILITY)) }
+        let number = value.as_f64().filter(|number| (0.0..=1.0).contains(number));
+        number.ok_or_else(|| self.row(row, field(), seen(value), PROBABILITY))
     }
 }
 
-/// A cell as a number, or as it stands.
+/// A cell as a number, or as it stands; what is no finite number is none.
 fn number_of(cell: &str) -> Value {
-    cell.parse::<f64>().map_or_else(|_| Value::from(cell), Value::from)
+    let number = cell.parse::<f64>().ok().filter(|number| number.is_finite());
+    number.map_or_else(|| Value::from(cell), Value::from)
 }
 
-const fn kind(value: &Value) -> &'static str {
+/// What was found, without any text.
+fn seen(value: &Value) -> String {
     match value {
-        Value::Null => "nothing",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "another number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
+        Value::Null => "nothing".to_owned(),
+        Value::Bool(_) => "true or false".to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::String(_) => "a text".to_owned(),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
     }
 }
 
@@ -274,8 +278,10 @@ mod tests {
         let found = error("a,maybe,0,0,0,0,0,0,0,0,0\n");
         assert_eq!(found, "p.csv row 1: label: found a text, expected 0 or 1");
         let found = error("a,1,0,0,0,0,0,0,0,0,1.5\n");
-        assert_eq!(found, "p.csv row 1: p_testing: found a number outside it, expected a number in [0, 1]");
-        assert!(error("a,1,NaN,0,0,0,0,0,0,0,0\n").contains("p_burden_language"));
+        assert_eq!(found, "p.csv row 1: p_testing: found 1.5, expected a number in [0, 1]");
+        let found = error("a,1,NaN,0,0,0,0,0,0,0,0\n");
+        assert_eq!(found, "p.csv row 1: p_burden_language: found a text, expected a number in [0, 1]");
+        assert!(error("a,2,0,0,0,0,0,0,0,0,0\n").contains("label: found 2"));
         assert!(error("a,1\n").contains("row 1"));
     }
 

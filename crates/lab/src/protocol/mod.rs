@@ -24,6 +24,8 @@ use std::collections::{BTreeMap, HashMap};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub use row::{FromRow, Row};
+
 use crate::report::{Better, PublishedRow, Section, Unit};
 
 /// One thing to be judged, with what is so.
@@ -57,6 +59,9 @@ pub enum Outcome {
     Unparsable,
     /// It took too long.
     Timeout,
+    /// The server does not accept the question (HTTP 400, 413, 422), and would not
+    /// the next time.
+    Rejected,
     /// It could not be asked: transport, quota, budget.
     Failed,
     /// It says itself that it could not evaluate the item, such as a guard that does
@@ -76,6 +81,7 @@ impl Outcome {
             Self::Truncated => "truncated",
             Self::Unparsable => "unparsable",
             Self::Timeout => "timeout",
+            Self::Rejected => "rejected",
             Self::Failed => "failed",
             Self::NotEvaluated => "not_evaluated",
             Self::Missing => "missing",
@@ -131,15 +137,37 @@ pub trait Protocol: Sized + Sync {
     const NAME: &'static str;
     /// What items are drawn together by: `dialogue`, `family`, `prompt`.
     const CLUSTER: &'static str;
+    /// What an item's parts are, where they are answered one by one: `user turn`.
+    const PART: Option<&'static str> = None;
     /// What a system may see of an item.
     type Input: Sync;
     /// What is so.
     type Gold: Sync;
     /// What a system says.
-    type Prediction: Clone + Serialize + DeserializeOwned + Send + Sync;
+    type Prediction: Clone + Serialize + DeserializeOwned + FromRow + Send + Sync;
 
     /// What counts for an item that has no answer; none to leave it out.
     fn stand_in(&self, item: &Item<Self::Input, Self::Gold>, policy: Unanswered) -> Option<Self::Prediction>;
+
+    /// Why parts of an item have no answer, one reason for each such part.
+    fn unanswered_parts(
+        &self,
+        _item: &Item<Self::Input, Self::Gold>,
+        _said: &Self::Prediction,
+    ) -> Vec<Outcome> {
+        Vec::new()
+    }
+
+    /// What counts where a system answered an item in part; none to leave the item
+    /// out.
+    fn in_part(
+        &self,
+        _item: &Item<Self::Input, Self::Gold>,
+        said: Self::Prediction,
+        policy: Unanswered,
+    ) -> Option<Self::Prediction> {
+        (policy != Unanswered::LeftOut).then_some(said)
+    }
 
     /// The figures under any draw of the clusters.
     fn evaluator<'a>(&'a self, judged: &'a [Judged<'a, Self>]) -> Box<dyn Evaluator + 'a>;
@@ -223,15 +251,28 @@ pub fn judge<'a, P: Protocol>(
     let mut judged = Vec::new();
     for item in items {
         let answer = by_id.get(item.id.as_str());
-        let outcome = answer.map_or(Outcome::Missing, |answer| answer.outcome);
+        let outcome = answer.map_or(Outcome::Missing, |answer| outcome(protocol, item, answer));
         *outcomes.entry(outcome.wire().to_owned()).or_insert(0) += 1;
-        if outcome != Outcome::Ok && policy == Unanswered::LeftOut {
-            continue;
-        }
-        let said = answer.and_then(|answer| answer.prediction.clone());
-        if let Some(prediction) = said.or_else(|| protocol.stand_in(item, policy)) {
-            judged.push(Judged { item, prediction, outcome });
-        }
+        let counted = match answer.and_then(|answer| answer.prediction.clone()) {
+            None => protocol.stand_in(item, policy),
+            Some(said) if outcome == Outcome::Ok => Some(said),
+            Some(said) => protocol.in_part(item, said, policy),
+        };
+        judged.extend(counted.map(|prediction| Judged { item, prediction, outcome }));
     }
     (judged, outcomes)
+}
+
+/// How an answer came about: as it says, and where it says nothing against it, as the
+/// first part that has no answer.
+fn outcome<P: Protocol>(
+    protocol: &P,
+    item: &Item<P::Input, P::Gold>,
+    answer: &Answer<P::Prediction>,
+) -> Outcome {
+    let unanswered = || protocol.unanswered_parts(item, answer.prediction.as_ref()?).first().copied();
+    match answer.outcome {
+        Outcome::Ok => unanswered().unwrap_or(Outcome::Ok),
+        outcome => outcome,
+    }
 }

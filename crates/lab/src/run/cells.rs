@@ -29,17 +29,33 @@ pub struct Cell {
     pub note: Option<String>,
 }
 
-/// What one question cost.
+/// What one question cost, all tries together: by the server's account, and
+/// estimated where it gave none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Usage {
-    /// Tokens of the question.
+    /// Tokens asked.
     pub input_tokens: u64,
-    /// Tokens of the answer, thinking included.
+    /// Tokens answered, thinking included.
     pub output_tokens: u64,
     /// How often it was sent.
     pub tries: u32,
     /// Whether the answer came from the cache and cost nothing.
     pub cached: bool,
+}
+
+impl Usage {
+    /// The sum with what another asking cost; nothing where that came from the cache.
+    fn and(self, other: Self) -> Self {
+        if other.cached {
+            return self;
+        }
+        Self {
+            input_tokens: self.input_tokens.saturating_add(other.input_tokens),
+            output_tokens: self.output_tokens.saturating_add(other.output_tokens),
+            tries: self.tries.saturating_add(other.tries),
+            cached: false,
+        }
+    }
 }
 
 impl Cell {
@@ -64,6 +80,7 @@ pub struct CellLog {
     path: PathBuf,
     file: File,
     cells: HashMap<String, Cell>,
+    paid: Usage,
     repair: Repair,
     unsynced: usize,
 }
@@ -82,8 +99,16 @@ impl CellLog {
         let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
         let repair = if whole == bytes.len() { Repair::None } else { Repair::CutLastLine };
         file.set_len(whole as u64).map_err(RunError::io(path))?;
-        let cells = parse(path, &bytes[..whole])?;
-        Ok(Self { path: path.to_owned(), file, cells, repair, unsynced: 0 })
+        let mut log = Self {
+            path: path.to_owned(),
+            file,
+            cells: HashMap::new(),
+            paid: Usage::default(),
+            repair,
+            unsynced: 0,
+        };
+        parse(path, &bytes[..whole])?.into_iter().for_each(|cell| log.keep(cell));
+        Ok(log)
     }
 
     /// Writes a cell; it is on disk for every other program when this returns.
@@ -99,8 +124,15 @@ impl CellLog {
             self.file.sync_data().map_err(RunError::io(&self.path))?;
             self.unsynced = 0;
         }
-        self.cells.insert(cell.key.clone(), cell.clone());
+        self.keep(cell.clone());
         Ok(())
+    }
+
+    /// A cell that is on disk. It takes the place of an older one of its key; what
+    /// that one cost stays paid.
+    fn keep(&mut self, cell: Cell) {
+        self.paid = self.paid.and(cell.usage.unwrap_or_default());
+        self.cells.insert(cell.key.clone(), cell);
     }
 
     /// The newest cell of this key.
@@ -111,7 +143,16 @@ impl CellLog {
     /// Whether the question needs not be asked again: it was answered, or it
     /// would end the same way. What failed for outer reasons is asked again.
     pub fn is_settled(&self, key: &str) -> bool {
-        self.get(key).is_some_and(|cell| !matches!(cell.outcome, Outcome::Failed | Outcome::Timeout))
+        self.get(key).is_some_and(|cell| match cell.outcome {
+            Outcome::Failed | Outcome::Timeout | Outcome::Missing => false,
+            Outcome::Ok
+            | Outcome::Refused
+            | Outcome::ContentFiltered
+            | Outcome::Truncated
+            | Outcome::Unparsable
+            | Outcome::Rejected
+            | Outcome::NotEvaluated => true,
+        })
     }
 
     /// Number of finished cells.
@@ -129,28 +170,22 @@ impl CellLog {
         self.repair
     }
 
-    /// Sum of all usage that was paid.
+    /// Sum of all usage that was paid, in this session and before, also for
+    /// questions that were asked again since.
     pub fn usage(&self) -> Usage {
-        let paid = self.cells.values().filter_map(|cell| cell.usage).filter(|usage| !usage.cached);
-        paid.fold(Usage::default(), |sum, usage| Usage {
-            input_tokens: sum.input_tokens + usage.input_tokens,
-            output_tokens: sum.output_tokens + usage.output_tokens,
-            tries: sum.tries + usage.tries,
-            cached: false,
-        })
+        self.paid
     }
 }
 
-fn parse(path: &Path, bytes: &[u8]) -> Result<HashMap<String, Cell>, RunError> {
+fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Cell>, RunError> {
     let lines = bytes.split(|&byte| byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty());
     let read = |(number, line): (usize, &[u8])| {
-        let cell: Cell = serde_json::from_slice(line).map_err(|_| RunError::Damaged {
+        serde_json::from_slice(line).map_err(|_| RunError::Damaged {
             file: path.to_owned(),
             line: number + 1,
             found: "a line that is no cell".to_owned(),
             expected: "an object with `key` and `outcome`",
-        })?;
-        Ok((cell.key.clone(), cell))
+        })
     };
     lines.map(read).collect()
 }

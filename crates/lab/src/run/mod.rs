@@ -223,6 +223,25 @@ mod tests {
     }
 
     #[test]
+    fn what_was_paid_is_known_after_a_resume_also_of_questions_that_were_asked_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let paid = |outcome, cached| Cell {
+            outcome,
+            usage: Some(Usage { input_tokens: 10, output_tokens: 5, tries: 1, cached }),
+            ..cell("a")
+        };
+        let mut run = RunFolder::open(folder.path(), &plan("1"), Existing::Resume).unwrap();
+        run.cells.append(&paid(Outcome::Timeout, false)).unwrap();
+        run.cells.append(&paid(Outcome::Ok, false)).unwrap();
+        run.cells.append(&paid(Outcome::Ok, true)).unwrap();
+        let before = run.cells.usage();
+        assert_eq!((before.input_tokens, before.output_tokens, before.tries), (20, 10, 2));
+        drop(run);
+        let run = RunFolder::open(folder.path(), &plan("1"), Existing::Resume).unwrap();
+        assert_eq!((run.cells.usage(), run.cells.len()), (before, 1));
+    }
+
+    #[test]
     fn the_folder_of_another_plan_is_refused_with_what_differs_and_replaced_when_told_to() {
         let folder = tempfile::tempdir().unwrap();
         let mut run = RunFolder::open(folder.path(), &plan("1"), Existing::Resume).unwrap();

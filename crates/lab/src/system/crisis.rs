@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use super::guarded::{guard_report, is_unevaluated};
 use super::{Benched, ItemOf, conversation_lines, dialogue_lines};
 use crate::prompt::{Prompt, definitions};
-use crate::protocol::crisis::{Crisis, CrisisPrediction};
+use crate::protocol::Outcome;
+use crate::protocol::crisis::{Crisis, CrisisPrediction, TurnAnswer};
 
 impl Benched for Crisis {
     fn by_guard(&self, guard: &Guard<'_, EmbeddedAssessor>, item: &ItemOf<Self>) -> Option<CrisisPrediction> {
@@ -25,11 +26,11 @@ impl Benched for Crisis {
         for turn in report.turns.into_iter().filter(|turn| turn.role == Role::User) {
             match turn.scores {
                 Some(TurnReportScores::User { crisis, onsets, .. }) => {
-                    turns.push(onsets.iter().map(|label| label.wire().to_owned()).collect());
+                    turns.push(TurnAnswer::of(onsets.iter().map(|label| label.wire())));
                     probabilities.push(crisis);
                 }
                 // A turn that says nothing has no scores and no onset.
-                _ => turns.push(Vec::new()),
+                _ => turns.push(TurnAnswer::silent()),
             }
         }
         let probabilities = (probabilities.len() == turns.len()).then_some(probabilities);
@@ -80,15 +81,17 @@ impl Benched for Crisis {
     fn read_answer(&self, text: &str) -> Option<Value> {
         let answer = extract(text, Shape::Object).ok()?;
         let labels = answer.get("labels")?.as_array()?;
-        // A name that is no label stays, so that the report counts it.
-        labels.iter().all(Value::is_string).then(|| json!(labels))
+        // A name that is no label is kept as such, so that the report counts it.
+        let names: Option<Vec<&str>> = labels.iter().map(Value::as_str).collect();
+        Some(json!(TurnAnswer::of(names?)))
     }
 
-    fn assemble(&self, _item: &ItemOf<Self>, parts: Vec<Option<Value>>) -> Option<CrisisPrediction> {
-        let labels = |part: Option<Value>| {
-            part.and_then(|labels| serde_json::from_value(labels).ok()).unwrap_or_default()
-        };
-        Some(CrisisPrediction { turns: parts.into_iter().map(labels).collect(), probabilities: None })
+    /// Nothing where no turn has an answer.
+    fn assemble(&self, _item: &ItemOf<Self>, parts: Vec<Result<Value, Outcome>>) -> Option<CrisisPrediction> {
+        if !parts.is_empty() && parts.iter().all(Result::is_err) {
+            return None;
+        }
+        Some(CrisisPrediction { turns: parts.iter().map(turn_answer).collect(), probabilities: None })
     }
 
     fn shown(&self, item: &ItemOf<Self>) -> String {
@@ -97,9 +100,22 @@ impl Benched for Crisis {
 
     fn verdicts(&self, item: &ItemOf<Self>, prediction: &CrisisPrediction) -> [String; 2] {
         let gold = item.gold.turns.iter().map(|labels| labels.iter().map(CrisisLabel::wire).collect());
-        let said = prediction.turns.iter().map(|names| names.iter().map(String::as_str).collect());
+        let said = prediction.turns.iter().map(|turn| match turn {
+            TurnAnswer::Labels { .. } => turn.names(),
+            TurnAnswer::Unanswered(outcome) => vec![outcome.wire()],
+        });
         [turn_words(gold), turn_words(said)]
     }
+}
+
+/// The answer to one turn, from the names that its cell holds.
+fn turn_answer(part: &Result<Value, Outcome>) -> TurnAnswer {
+    let names = match part {
+        Ok(Value::Array(names)) => names.iter().map(Value::as_str).collect::<Option<Vec<_>>>(),
+        Ok(_) => None,
+        Err(outcome) => return TurnAnswer::Unanswered(*outcome),
+    };
+    names.map_or(TurnAnswer::Unanswered(Outcome::Unparsable), TurnAnswer::of)
 }
 
 /// The labels of each user turn that has some: `turn 3: alert_ongoing`.
@@ -108,4 +124,18 @@ fn turn_words<'a>(turns: impl Iterator<Item = Vec<&'a str>>) -> String {
     let words: Vec<String> =
         labelled.map(|(turn, names)| format!("user turn {}: {}", turn + 1, names.join(", "))).collect();
     if words.is_empty() { "none".to_owned() } else { words.join("; ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_made_up_label_of_a_model_is_counted_and_its_words_are_not_kept() {
+        let read = Crisis::default().read_answer("{\"labels\": [\"alert_past\", \"platypus\"]}");
+        assert_eq!(read, Some(json!(["alert_past", "unknown_label"])));
+        for none in ["{\"labels\": [3]}", "{\"labels\": \"alert_past\"}", "no label"] {
+            assert_eq!(Crisis::default().read_answer(none), None, "{none}");
+        }
+    }
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::guarded::{guard_report, is_unevaluated};
 use super::{Benched, ItemOf, conversation_lines};
 use crate::prompt::{Prompt, definitions};
+use crate::protocol::Outcome;
 use crate::protocol::distress::{Distress, DistressPrediction};
 
 impl Benched for Distress {
@@ -85,8 +86,12 @@ impl Benched for Distress {
         serde_json::to_value(DistressPrediction { risk, high_risk: None, signals: read }).ok()
     }
 
-    fn assemble(&self, _item: &ItemOf<Self>, parts: Vec<Option<Value>>) -> Option<DistressPrediction> {
-        serde_json::from_value(parts.into_iter().next()??).ok()
+    fn assemble(
+        &self,
+        _item: &ItemOf<Self>,
+        parts: Vec<Result<Value, Outcome>>,
+    ) -> Option<DistressPrediction> {
+        serde_json::from_value(parts.into_iter().next()?.ok()?).ok()
     }
 
     fn shown(&self, item: &ItemOf<Self>) -> String {

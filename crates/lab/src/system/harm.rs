@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::guarded::{guard_report, is_unevaluated};
 use super::{Benched, ItemOf, dialogue_lines};
 use crate::prompt::{Prompt, definitions};
+use crate::protocol::Outcome;
 use crate::protocol::harm::{Harm, HarmGold, HarmInput, HarmPrediction};
 
 fn whole(input: &HarmInput) -> Conversation {
@@ -102,8 +103,8 @@ impl Benched for Harm {
         serde_json::to_value(prediction).ok()
     }
 
-    fn assemble(&self, _item: &ItemOf<Self>, parts: Vec<Option<Value>>) -> Option<HarmPrediction> {
-        serde_json::from_value(parts.into_iter().next()??).ok()
+    fn assemble(&self, _item: &ItemOf<Self>, parts: Vec<Result<Value, Outcome>>) -> Option<HarmPrediction> {
+        serde_json::from_value(parts.into_iter().next()?.ok()?).ok()
     }
 
     fn shown(&self, item: &ItemOf<Self>) -> String {

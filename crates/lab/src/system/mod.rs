@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use crate::prompt::Prompt;
 use crate::protocol::{Answer, Item, Outcome, Protocol};
-use crate::run::CellLog;
+use crate::run::{Cell, CellLog};
 
 pub use guarded::answer_by_guard;
 pub use predictions::{PredictionsError, read_predictions};
@@ -61,9 +61,15 @@ pub trait Benched: Protocol {
     /// takes; none where it says none of what was asked.
     fn read_answer(&self, text: &str) -> Option<Value>;
 
-    /// The prediction from the answers to an item's parts. A part without an
-    /// answer is none.
-    fn assemble(&self, item: &ItemOf<Self>, parts: Vec<Option<Value>>) -> Option<Self::Prediction>;
+    /// The rule by which [`Self::read_answer`] reads, where there is a choice; a run
+    /// keeps what was read, so that its plan names the rule.
+    fn answer_rule(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The prediction from the answers to an item's parts; of a part without an answer
+    /// the outcome is known.
+    fn assemble(&self, item: &ItemOf<Self>, parts: Vec<Result<Value, Outcome>>) -> Option<Self::Prediction>;
 
     /// The text of an item, for a reader who asked to see it.
     fn shown(&self, item: &ItemOf<Self>) -> String;
@@ -103,11 +109,19 @@ fn answer_of_cells<P: Benched>(
     let count = protocol.parts(item);
     let parts: Option<Vec<_>> = (0..count).map(|part| cells.get(&cell_key(&item.id, part))).collect();
     let parts = parts?;
-    let outcome = parts.iter().map(|cell| cell.outcome).find(|outcome| *outcome != Outcome::Ok);
-    let values = parts.iter().map(|cell| cell.answer.clone()).collect();
+    let values: Vec<_> = parts.into_iter().map(value_of).collect();
+    let outcome = values.iter().find_map(|value| value.as_ref().err().copied());
     let prediction = protocol.assemble(item, values);
     let outcome = outcome_of(outcome.unwrap_or(Outcome::Ok), prediction.is_some());
     Some(Answer { id: item.id.clone(), outcome, prediction })
+}
+
+/// What a cell says, or why it says nothing.
+fn value_of(cell: &Cell) -> Result<Value, Outcome> {
+    match (cell.outcome, &cell.answer) {
+        (Outcome::Ok, Some(answer)) => Ok(answer.clone()),
+        (outcome, _) => Err(outcome_of(outcome, false)),
+    }
 }
 
 /// An answer that cannot be read is none, whoever gave it.

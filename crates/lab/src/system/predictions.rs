@@ -5,30 +5,27 @@
 //! A CSV cell that is a JSON number, truth value, list or object is read as
 //! such, and everything else as text; an empty cell is an absent field. Columns
 //! with a dot in their name are fields of an object (`signals.testing`).
+//!
+//! Where a protocol has them, a file may have one row for each user turn instead: see
+//! [`turns`].
+
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use mindrail_data::table::{self, DataError, Record};
-use serde::de::DeserializeOwned;
+use mindrail_data::table::{self, DataError, Fault, Record};
 use serde_json::{Map, Value};
 
-use crate::protocol::{Answer, Outcome};
+use super::{Benched, ItemOf};
+use crate::protocol::{Answer, FromRow, Outcome, Row};
 
 /// What is wrong with a file of predictions.
 #[derive(Debug, thiserror::Error)]
 pub enum PredictionsError {
-    /// The file or a row of it cannot be read.
+    /// The file or a row of it cannot be read, or a row is no prediction.
     #[error(transparent)]
     Table(#[from] DataError),
-    /// A row is not a prediction.
-    #[error("{place}: {what}")]
-    Row {
-        /// File and row.
-        place: String,
-        /// What was found and what was expected. Holds no value of the row.
-        what: String,
-    },
     /// Rows for items that the data does not have.
     #[error(
         "{file}: {unknown} of {rows} ids are not in the data, the first in row {row}; expected the data's own ids"
@@ -45,86 +42,82 @@ pub enum PredictionsError {
     },
 }
 
-/// The answers in a file. `ids` are the data's.
+/// The answers to `items` in a file.
 ///
 /// # Errors
 /// [`PredictionsError`] for the first row that cannot be used: a system that
 /// is measured on some of its rows would be measured wrongly.
-pub fn read_predictions<P: DeserializeOwned>(
+pub fn read_predictions<P: Benched>(
+    protocol: &P,
+    items: &[ItemOf<P>],
     file: &Path,
-    ids: &BTreeSet<&str>,
-) -> Result<Vec<Answer<P>>, PredictionsError> {
-    let mut answers = Vec::new();
+) -> Result<Vec<Answer<P::Prediction>>, PredictionsError> {
+    let mut records = table::read(file)?.peekable();
+    if P::Prediction::HAS_TURN_ROWS && records.peek().is_some_and(has_turn) {
+        return turns::read(protocol, items, file, records);
+    }
+    let ids: BTreeSet<&str> = items.iter().map(|item| item.id.as_str()).collect();
+    let mut answers: Vec<Answer<P::Prediction>> = Vec::new();
     let mut rows_by_id = BTreeMap::new();
-    let (mut unknown, mut first_unknown) = (0, 0);
-    for (number, record) in table::read(file)?.enumerate() {
-        let record = record?;
-        let place = record.place.to_string();
-        let answer: Answer<P> =
-            answer(record).map_err(|what| PredictionsError::Row { place: place.clone(), what })?;
+    let mut foreign = Vec::new();
+    for (number, record) in records.enumerate() {
+        let Record { place, fields } = record?;
+        let answer: Answer<P::Prediction> = answer(fields).map_err(|fault| fault.at(&place))?;
         if let Some(before) = rows_by_id.insert(answer.id.clone(), number + 1) {
-            let what = format!("found an id that row {before} has already, expected one row for each item");
-            return Err(PredictionsError::Row { place, what });
+            let found = format!("the id of row {before} again");
+            return Err(Fault::new("id", found, "one row for each item").at(&place).into());
         }
         if !ids.contains(answer.id.as_str()) {
-            unknown += 1;
-            if first_unknown == 0 {
-                first_unknown = number + 1;
-            }
+            foreign.push(number + 1);
         }
         answers.push(answer);
     }
-    if unknown > 0 {
-        let (file, rows) = (file.display().to_string(), answers.len());
-        return Err(PredictionsError::Foreign { file, unknown, rows, row: first_unknown });
-    }
+    none_is_foreign(file, &foreign, answers.len())?;
     Ok(answers)
 }
 
-fn answer<P: DeserializeOwned>(record: Record) -> Result<Answer<P>, String> {
-    let mut fields = nested(record.fields);
-    let id = match fields.remove("id") {
-        Some(Value::String(id)) => id,
-        Some(Value::Number(id)) => id.to_string(),
-        _ => return Err("found no `id`, expected the item's".to_owned()),
-    };
-    let outcome: Outcome = match fields.remove("outcome") {
-        None | Some(Value::Null) => Outcome::Ok,
-        Some(name) => serde_json::from_value(name)
-            .map_err(|_| "found another `outcome`, expected ok, refused, content_filtered, truncated, unparsable, timeout, failed, not_evaluated or missing".to_owned())?,
-    };
-    if outcome != Outcome::Ok {
-        // What was said of a part of the item, if anything.
-        let prediction = serde_json::from_value(Value::Object(fields)).ok();
-        return Ok(Answer { id, outcome, prediction });
-    }
-    // The parser's own words would repeat the value, so only the field is said.
-    let prediction = serde_json::from_value(Value::Object(fields)).map_err(|error| {
-        format!(
-            "found no prediction of this protocol ({}), expected the shape in docs/PREDICTIONS.md",
-            reason(&error)
-        )
-    })?;
-    Ok(Answer { id, outcome, prediction: Some(prediction) })
+fn has_turn(record: &Result<Record, DataError>) -> bool {
+    record.as_ref().is_ok_and(|record| record.fields.contains_key("turn"))
 }
 
-/// What a parser's message says of fields, without the values in it.
-fn reason(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    // Messages of our own types name columns and numbers, never words.
-    if text.starts_with("column `") || text.starts_with("no column says") {
-        return text;
+/// That no row is of an item that the data does not have. `foreign` numbers such rows.
+fn none_is_foreign(file: &Path, foreign: &[usize], rows: usize) -> Result<(), PredictionsError> {
+    let Some(&row) = foreign.first() else { return Ok(()) };
+    let file = file.display().to_string();
+    Err(PredictionsError::Foreign { file, unknown: foreign.len(), rows, row })
+}
+
+fn answer<P: FromRow>(fields: Map<String, Value>) -> Result<Answer<P>, Fault> {
+    let mut fields = nested(fields);
+    let id = id(&mut fields)?;
+    let outcome = outcome(&mut fields)?;
+    let prediction = P::from_row(&Row::new(fields));
+    match outcome {
+        Outcome::Ok => Ok(Answer { id, outcome, prediction: Some(prediction?) }),
+        // What was said of a part of the item, if anything.
+        _ => Ok(Answer { id, outcome, prediction: prediction.ok() }),
     }
-    let known = ["missing field", "unknown field", "invalid type", "expected"];
-    match known.iter().find(|words| text.starts_with(**words)) {
-        Some(&words @ "missing field") => {
-            let name = text.split('`').nth(1).unwrap_or_default();
-            format!("{words} `{name}`")
-        }
-        Some(&"unknown field") => "a field that the protocol does not have".to_owned(),
-        Some(words) => (*words).to_owned(),
-        None => "a value out of range".to_owned(),
+}
+
+fn id(fields: &mut Map<String, Value>) -> Result<String, Fault> {
+    match fields.remove("id") {
+        Some(Value::String(id)) => Ok(id),
+        Some(Value::Number(id)) => Ok(id.to_string()),
+        None => Err(Fault::new("id", "nothing", "the item's id")),
+        Some(other) => Err(Fault::new("id", table::kind(&other), "the item's id")),
     }
+}
+
+const OUTCOMES: &str = "ok, refused, content_filtered, truncated, unparsable, timeout, rejected, failed, \
+                        not_evaluated or missing";
+
+fn outcome(fields: &mut Map<String, Value>) -> Result<Outcome, Fault> {
+    let name = match fields.remove("outcome") {
+        None | Some(Value::Null) => return Ok(Outcome::Ok),
+        Some(name) => name,
+    };
+    let found = table::kind(&name);
+    serde_json::from_value(name).map_err(|_| Fault::new("outcome", found, OUTCOMES))
 }
 
 /// Cells of a CSV as values, and dotted columns as objects.

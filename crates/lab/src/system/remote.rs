@@ -4,8 +4,7 @@
 use mindrail_llm::structured::NamedSchema;
 use mindrail_llm::wire::OutputLimit;
 use mindrail_llm::{
-    Cancel, ChatRequest, Client, Finished, Job, Message, Outcome as Came, OutcomeKind, Role, RunSummary,
-    budget, run_all,
+    Cancel, ChatRequest, Client, Finished, Job, Message, Outcome as Came, Role, RunSummary, budget, run_all,
 };
 use mindrail_llm::{Price, outcome::Source};
 
@@ -137,28 +136,35 @@ pub struct Log<'a> {
     pub progress: &'a mut dyn FnMut(usize, usize),
 }
 
+/// Whether a status is the server's answer to this one question: malformed, too
+/// long, or not to be processed. Others, such as 404, are about the endpoint, which
+/// a person may mend before the run goes on.
+const fn is_about_the_question(status: u16) -> bool {
+    matches!(status, 400 | 413 | 422)
+}
+
 fn cell<P: Benched>(protocol: &P, key: &str, finished: &Finished) -> Cell {
     let reply = &finished.reply;
-    let kind = reply.outcome.kind();
     let answer = match &reply.outcome {
         Came::Answered(answer) => protocol.read_answer(&answer.text),
         _ => None,
     };
-    let outcome = match (kind, &answer) {
-        (OutcomeKind::Answered, Some(_)) => Outcome::Ok,
-        (OutcomeKind::Answered, None) | (OutcomeKind::Empty, _) => Outcome::Unparsable,
-        (OutcomeKind::Truncated, _) => Outcome::Truncated,
-        (OutcomeKind::Refused, _) => Outcome::Refused,
-        (OutcomeKind::ContentFiltered, _) => Outcome::ContentFiltered,
-        (OutcomeKind::Timeout, _) => Outcome::Timeout,
+    let outcome = match (&reply.outcome, &answer) {
+        (Came::Answered(_), Some(_)) => Outcome::Ok,
+        (Came::Answered(_), None) | (Came::Empty(_), _) => Outcome::Unparsable,
+        (Came::Truncated(_), _) => Outcome::Truncated,
+        (Came::Refused { .. }, _) => Outcome::Refused,
+        (Came::ContentFiltered { .. }, _) => Outcome::ContentFiltered,
+        (Came::BadRequest { error }, _) if is_about_the_question(error.status) => Outcome::Rejected,
+        (Came::Timeout, _) => Outcome::Timeout,
         _ => Outcome::Failed,
     };
     let usage = Usage {
-        input_tokens: reply.usage.input.unwrap_or(0),
-        output_tokens: reply.usage.output.unwrap_or(0),
+        input_tokens: reply.booked.input,
+        output_tokens: reply.booked.output,
         tries: reply.tries,
         cached: reply.source == Source::Cache,
     };
-    let note = (outcome != Outcome::Ok).then(|| kind.name().to_owned());
+    let note = (outcome != Outcome::Ok).then(|| reply.outcome.kind().name().to_owned());
     Cell { key: key.to_owned(), outcome, answer, usage: Some(usage), note }
 }

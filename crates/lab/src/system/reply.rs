@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use super::guarded::{guard_report, is_unevaluated};
 use super::{Benched, ItemOf, dialogue_lines};
 use crate::prompt::{Prompt, names};
-use crate::protocol::reply::{AnswerRule, Reply, ReplyCall, ReplyInput, ReplyPrediction};
+use crate::protocol::Outcome;
+use crate::protocol::reply::{Reply, ReplyCall, ReplyInput, ReplyPrediction};
 
 /// Context and reply as one conversation.
 fn whole(input: &ReplyInput) -> Conversation {
@@ -75,12 +76,16 @@ impl Benched for Reply {
     }
 
     fn read_answer(&self, text: &str) -> Option<Value> {
-        let class = AnswerRule::Tolerant.read(text)?;
+        let class = self.answer_rule.read(text)?;
         Some(json!({"class": class.wire()}))
     }
 
-    fn assemble(&self, _item: &ItemOf<Self>, parts: Vec<Option<Value>>) -> Option<ReplyPrediction> {
-        serde_json::from_value(parts.into_iter().next()??).ok()
+    fn answer_rule(&self) -> Option<&'static str> {
+        Some(self.answer_rule.wire())
+    }
+
+    fn assemble(&self, _item: &ItemOf<Self>, parts: Vec<Result<Value, Outcome>>) -> Option<ReplyPrediction> {
+        serde_json::from_value(parts.into_iter().next()?.ok()?).ok()
     }
 
     fn shown(&self, item: &ItemOf<Self>) -> String {
@@ -93,5 +98,21 @@ impl Benched for Reply {
             ReplyCall::Unsafe => "Unsafe",
         };
         [item.gold.wire().to_owned(), said.to_owned()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::reply::{AnswerRule, ReplySet};
+
+    #[test]
+    fn an_answer_is_read_by_the_rule_that_was_chosen() {
+        let tolerant = Reply::on(ReplySet::Other);
+        let published = Reply { answer_rule: AnswerRule::Published, ..tolerant };
+        for (text, read) in [("Nonsense. It", [true, true]), ("Label: nonsense", [true, false])] {
+            let found = [tolerant, published].map(|protocol| protocol.read_answer(text).is_some());
+            assert_eq!(found, read, "{text}");
+        }
     }
 }

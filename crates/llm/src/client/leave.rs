@@ -92,7 +92,7 @@ impl State {
         Ok(Granted { permit, reservation })
     }
 
-    fn learn(&mut self, granted: Granted, exchange: &Exchange, now: Duration, longest: Duration) {
+    fn learn(&mut self, granted: Granted, exchange: &Exchange, now: Duration, longest: Duration) -> Tokens {
         let kind = exchange.reading.outcome.kind();
         match signal(kind) {
             Some(signal) => self.limiter.finish(granted.permit, signal, now),
@@ -104,17 +104,17 @@ impl State {
             self.limiter.pause(now + wait);
         }
         self.breaker.record(health(kind), now);
-        self.book(granted.reservation, &exchange.reading);
+        self.book(granted.reservation, &exchange.reading)
     }
 
-    fn book(&mut self, reservation: Reservation, reading: &Reading) {
+    fn book(&mut self, reservation: Reservation, reading: &Reading) -> Tokens {
         match &reading.outcome {
             Outcome::Answered(_)
             | Outcome::Truncated(_)
             | Outcome::Empty(_)
             | Outcome::Refused { .. }
             | Outcome::ContentFiltered { stage: FilterStage::Answer, .. } => {
-                self.budget.settle(reservation, reading.usage);
+                self.budget.settle(reservation, reading.usage)
             }
             Outcome::Unreachable {
                 stage: TransportStage::Asking | TransportStage::Answering | TransportStage::Oversized,
@@ -130,7 +130,10 @@ impl State {
             | Outcome::ServerFailed { .. }
             | Outcome::CircuitOpen
             | Outcome::OverBudget
-            | Outcome::Cancelled => self.budget.release(reservation),
+            | Outcome::Cancelled => {
+                self.budget.release(reservation);
+                Tokens::default()
+            }
         }
     }
 }
@@ -165,13 +168,13 @@ fn health(kind: OutcomeKind) -> Health {
 }
 
 impl Leave<'_> {
-    /// Gives leave back with what came of the request.
-    pub(crate) fn learn(mut self, exchange: &Exchange) {
-        if let Some(granted) = self.granted.take() {
-            let now = self.client.now();
-            let longest = self.client.retry.longest_retry_after;
-            self.client.state().learn(granted, exchange, now, longest);
-        }
+    /// Gives leave back with what came of the request; gives the tokens that the
+    /// budget booked for it.
+    pub(crate) fn learn(mut self, exchange: &Exchange) -> Tokens {
+        let Some(granted) = self.granted.take() else { return Tokens::default() };
+        let now = self.client.now();
+        let longest = self.client.retry.longest_retry_after;
+        self.client.state().learn(granted, exchange, now, longest)
     }
 }
 

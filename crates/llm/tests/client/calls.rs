@@ -259,6 +259,20 @@ async fn an_answer_without_usage_is_booked_as_estimated_and_a_refused_request_no
 }
 
 #[tokio::test]
+async fn a_reply_says_what_the_budget_booked_for_all_of_its_tries() {
+    let play = vec![Behaviour::BrokenAnswer, answer("a"), error(400, "x")];
+    let server = TestServer::playing(play).unwrap();
+    let client = client(&server, hasty());
+    let request = ask("four").limited(OutputLimit::MaxTokens(10));
+    // The broken try counts as estimated, 5 and 10; the answer as the server says, 10 and 5.
+    let reply = client.complete(&request, 0).await;
+    assert_eq!((reply.tries, reply.booked), (2, Tokens { input: 15, output: 15 }));
+    let refused = client.complete(&request, 0).await;
+    assert_eq!(refused.booked, Tokens::default());
+    assert_eq!(client.spent().tokens, reply.booked);
+}
+
+#[tokio::test]
 async fn an_answer_in_the_cache_is_not_asked_for_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cache.jsonl");

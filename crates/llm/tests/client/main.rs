@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use mindrail_llm::breaker::BreakerOptions;
-use mindrail_llm::budget::{Estimate, Limits};
+use mindrail_llm::budget::{Estimate, Limits, Tokens};
 use mindrail_llm::endpoint::{KeyHeader, Timeouts};
 use mindrail_llm::limiter::LimiterOptions;
 use mindrail_llm::outcome::{FilterStage, Source, TransportStage};

@@ -13,7 +13,7 @@ use mindrail_core::taxonomy::{CrisisLabel, Taxonomy as _};
 
 use super::evaluator::{Row, WIDEST, rows, slices, support};
 use super::timing::{DEADLINES, false_positive_cost, rate};
-use super::{Crisis, FalsePositiveCost, Judged, LatencyRate, StrayLabel};
+use super::{Crisis, FalsePositiveCost, Judged, LatencyRate, StrayLabel, TurnAnswer};
 use crate::protocol::figures::{bar, cell, plain, section, table, text};
 use crate::protocol::{Findings, Intervals};
 use crate::published;
@@ -278,7 +278,8 @@ fn ranking(judged: &[Judged<'_, Crisis>]) -> Option<Section> {
         if scores.len() != one.item.gold.turns.len() {
             return None;
         }
-        turns.extend(one.item.gold.turns.iter().zip(scores));
+        let all = one.item.gold.turns.iter().zip(scores).zip(&one.prediction.turns);
+        turns.extend(all.filter_map(|(turn, said)| said.labels().map(|_| turn)));
     }
     let row = |name: &str, scores: Vec<f64>, labels: Vec<bool>| {
         vec![
@@ -304,12 +305,15 @@ fn ranking(judged: &[Judged<'_, Crisis>]) -> Option<Section> {
     Some(section)
 }
 
-/// Predicted names that are no label, and dialogues whose number of turns is
-/// not that of their user turns.
+/// Predicted names that are no label, and dialogues of which more turns are
+/// predicted than there are user turns.
 fn malformed(judged: &[Judged<'_, Crisis>]) -> (u64, u64) {
     let unknown = |one: &Judged<'_, Crisis>| {
-        let names = one.prediction.turns.iter().flatten();
-        names.filter(|name| CrisisLabel::from_wire(name).is_err()).count() as u64
+        let of_turn = |turn: &TurnAnswer| match turn {
+            TurnAnswer::Labels { unknown, .. } => *unknown as u64,
+            TurnAnswer::Unanswered(_) => 0,
+        };
+        one.prediction.turns.iter().map(of_turn).sum::<u64>()
     };
     let uneven = judged.iter().filter(|one| one.prediction.turns.len() != one.item.gold.turns.len());
     (judged.iter().map(unknown).sum(), uneven.count() as u64)
@@ -347,7 +351,7 @@ fn violations(judged: &[Judged<'_, Crisis>], rows: &[Row<'_>]) -> Section {
             both("An Alert after the last Confirm of its tense", |found| found.alerts_after_confirm),
             row("A name that is no label (not scored)", unknown_gold, unknown),
             row("A label on a turn that is not the user's (not scored)", off_user, 0),
-            row("A dialogue with too few or too many turns", 0, uneven),
+            row("A dialogue with too many turns", 0, uneven),
         ],
     ));
     section
@@ -372,8 +376,7 @@ fn notes(judged: &[Judged<'_, Crisis>], rows: &[Row<'_>], rate: Option<f64>) -> 
     }
     if uneven > 0 {
         notes.push(format!(
-            "{uneven} predictions have another number of turns than the dialogue has user turns: missing turns \
-             count as empty, surplus ones as nothing."
+            "{uneven} predictions have more turns than the dialogue has user turns; the surplus counts as nothing."
         ));
     }
     if rate.is_none() {
@@ -431,6 +434,7 @@ fn options(protocol: &Crisis, rows: &[Row<'_>]) -> BTreeMap<String, String> {
         ("empty_dialogues", wire(protocol.empty)),
         ("empty_turns", "not a class".to_owned()),
         ("unknown_predicted_names", "left out and counted".to_owned()),
+        ("unanswered_turns", "without a label, or left out with --unanswered left-out".to_owned()),
         ("macro_over", wire(protocol.macro_over)),
         ("correct_warning", window.to_owned()),
         ("false_alarm_tolerance", protocol.false_alarm_tolerance.to_string()),

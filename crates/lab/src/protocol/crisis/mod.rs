@@ -11,33 +11,21 @@
 mod evaluator;
 mod findings;
 mod items;
+mod prediction;
 mod timing;
 
 use mindrail_core::conversation::Conversation;
 use mindrail_core::metrics::MacroOver;
 use mindrail_core::metrics::crisis::{
-    CrisisDialogue, CrisisReading, CrisisSet, CrisisSetting, EmptyDialogues, LabelView, WarningWindow,
+    CrisisDialogue, CrisisReading, CrisisSetting, EmptyDialogues, LabelView, WarningWindow,
 };
-use mindrail_core::taxonomy::{CrisisLabel, Scores, Taxonomy as _};
 use serde::{Deserialize, Serialize};
 
 pub use items::{CrisisGold, LabelledDialogue, StrayLabel, items};
+pub(crate) use prediction::labels;
+pub use prediction::{CrisisPrediction, TurnAnswer, UNKNOWN_LABEL};
 
-use super::{Evaluator, Findings, Intervals, Item, Judged, Protocol, Unanswered, clusters};
-
-/// What a row of a predictions file holds beside its `id`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CrisisPrediction {
-    /// The labels that begin at each user turn, in order: `[["alert_ongoing"],
-    /// [], …]`. Names that are no label are counted and do not score; a missing
-    /// turn has no labels, a surplus one is counted and does not score.
-    pub turns: Vec<Vec<String>>,
-    /// The probabilities of the sixteen labels at each user turn, in order,
-    /// where the system gives them. They decide nothing here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub probabilities: Option<Vec<Scores<CrisisLabel>>>,
-}
+use super::{Evaluator, Findings, Intervals, Item, Judged, Outcome, Protocol, Unanswered, clusters};
 
 /// The cost of a wrong yes in ERDE.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -113,17 +101,17 @@ impl Crisis {
     }
 }
 
-/// Gold beside what is predicted; predicted names that are no label are left out.
+/// Gold beside what is predicted, of the turns that are judged; predicted names that
+/// are no label are left out.
 fn dialogue(judged: &Judged<'_, Crisis>) -> CrisisDialogue {
-    let set =
-        |names: &Vec<String>| names.iter().filter_map(|name| CrisisLabel::from_wire(name).ok()).collect();
-    let predicted = judged.prediction.turns.iter().map(set).chain(std::iter::repeat(CrisisSet::default()));
-    judged.item.gold.turns.iter().copied().zip(predicted).collect()
+    let turns = judged.item.gold.turns.iter().zip(&judged.prediction.turns);
+    turns.filter_map(|(gold, said)| Some((*gold, said.labels()?))).collect()
 }
 
 impl Protocol for Crisis {
     const NAME: &'static str = "crisis";
     const CLUSTER: &'static str = "dialogue";
+    const PART: Option<&'static str> = Some("user turn");
     type Input = Conversation;
     type Gold = CrisisGold;
     type Prediction = CrisisPrediction;
@@ -134,11 +122,44 @@ impl Protocol for Crisis {
         item: &Item<Conversation, CrisisGold>,
         policy: Unanswered,
     ) -> Option<CrisisPrediction> {
-        let silent =
-            || CrisisPrediction { turns: vec![Vec::new(); item.gold.turns.len()], probabilities: None };
+        let silent = || CrisisPrediction {
+            turns: vec![TurnAnswer::silent(); item.gold.turns.len()],
+            probabilities: None,
+        };
         match policy {
             Unanswered::Positive | Unanswered::Negative => Some(silent()),
             Unanswered::LeftOut => None,
+        }
+    }
+
+    fn unanswered_parts(
+        &self,
+        item: &Item<Conversation, CrisisGold>,
+        said: &CrisisPrediction,
+    ) -> Vec<Outcome> {
+        let turns = said.clone().of_turns(item.gold.turns.len()).turns;
+        turns.into_iter().filter_map(TurnAnswer::reason).collect()
+    }
+
+    /// The policy holds for each user turn: one without an answer has no label, or is
+    /// left out, so that the dialogue is judged as if it did not have it.
+    fn in_part(
+        &self,
+        item: &Item<Conversation, CrisisGold>,
+        said: CrisisPrediction,
+        policy: Unanswered,
+    ) -> Option<CrisisPrediction> {
+        let mut said = said.of_turns(item.gold.turns.len());
+        let is_answered = |turn: &TurnAnswer| turn.reason().is_none();
+        match policy {
+            // Where no turn says that it is unanswered, nobody knows which one is.
+            Unanswered::LeftOut if said.turns.iter().all(is_answered) => None,
+            Unanswered::LeftOut => said.turns.iter().any(is_answered).then_some(said),
+            Unanswered::Positive | Unanswered::Negative => {
+                let silent = |turn: &mut TurnAnswer| *turn = TurnAnswer::silent();
+                said.turns.iter_mut().filter(|turn| !is_answered(turn)).for_each(silent);
+                Some(said)
+            }
         }
     }
 

@@ -24,8 +24,7 @@ fn row(id: &str, labels: &[&[&str]]) -> LabelledDialogue {
 }
 
 fn answer(id: &str, labels: &[&[&str]]) -> Answer<CrisisPrediction> {
-    let names = |set: &&[&str]| set.iter().map(|&name| name.to_owned()).collect();
-    let turns = labels.iter().map(names).collect();
+    let turns = labels.iter().map(|names| TurnAnswer::of(names.iter().copied())).collect();
     let prediction = Some(CrisisPrediction { turns, probabilities: None });
     Answer { id: id.to_owned(), outcome: Outcome::Ok, prediction }
 }
@@ -119,15 +118,15 @@ fn the_report_says_what_was_chosen_and_what_was_left_out() {
     let (mut rows, mut answers) = two();
     rows[1].labels[1].push("alert_past".to_owned());
     rows[1].labels[2].push("confirm_XX_past".to_owned());
-    answers[1].prediction.as_mut().unwrap().turns[0].push("no_crisis".to_owned());
-    answers[0].prediction.as_mut().unwrap().turns.push(Vec::new());
+    answers[1].prediction.as_mut().unwrap().turns[0] = TurnAnswer::of(["no_crisis"]);
+    answers[0].prediction.as_mut().unwrap().turns.push(TurnAnswer::silent());
     let (values, findings) = measured(&Crisis::default(), rows, &answers);
     assert_figure(&values, "turn_f1", Some(2.0 / 5.0));
     insta::assert_snapshot!(findings.notes.join("\n"), @r"
     2 of 6 user turns carry a label: a system that never says anything matches 66.67 % of the turns exactly and has F1 0. Labels mark onsets, so that a turn without one is not thereby safe.
     2 gold labels cannot be scored: 1 alert_past off a user turn, 1 unknown names.
     1 predicted names are no label; they were left out and cost nothing.
-    1 predictions have another number of turns than the dialogue has user turns: missing turns count as empty, surplus ones as nothing.
+    1 predictions have more turns than the dialogue has user turns; the surplus counts as nothing.
     ");
     assert_eq!(findings.options["latency_p"], "ln 3 / (median user turns of all dialogues - 1): 0.549306");
     let ids: Vec<_> = findings.sections.iter().map(|section| section.id.as_str()).collect();
@@ -140,7 +139,7 @@ fn every_table_row_is_as_long_as_its_columns() {
     let (rows, mut answers) = two();
     for answer in &mut answers {
         let prediction = answer.prediction.as_mut().unwrap();
-        let scores = Scores::uniform(mindrail_core::probability::Probability::ZERO);
+        let scores = mindrail_core::taxonomy::Scores::uniform(mindrail_core::probability::Probability::ZERO);
         prediction.probabilities = Some(vec![scores; prediction.turns.len()]);
     }
     let (_, findings) = measured(&Crisis::default(), rows, &answers);
@@ -202,4 +201,39 @@ fn an_unanswered_dialogue_is_silent_and_wrong_where_there_was_something_to_say()
     assert_eq!(outcomes["missing"], 2);
     assert_eq!(protocol.is_right(&judged), [false, true]);
     assert!(judge(&protocol, &items, &[], Unanswered::LeftOut).0.is_empty());
+}
+
+#[test]
+fn a_turn_without_an_answer_is_no_turn_without_an_onset() {
+    let (rows, mut answers) = two();
+    let refused = TurnAnswer::Unanswered(Outcome::Refused);
+    answers[0].prediction.as_mut().unwrap().turns[3] = refused;
+    let items = items(rows);
+    let protocol = Crisis::default();
+    let counts = |policy| {
+        let (judged, outcomes) = judge(&protocol, &items, &answers, policy);
+        let dialogues: Vec<_> = judged.iter().map(dialogue).collect();
+        let turns: usize = dialogues.iter().map(|one| one.turns.len()).sum();
+        let found = score_crisis(&dialogues, &CrisisReading::TURN).micro();
+        (outcomes["refused"], turns, found.tp, found.fp, found.fn_)
+    };
+    // With an answer, the Confirm on the fourth turn would be the one that is found.
+    for policy in [Unanswered::Negative, Unanswered::Positive] {
+        assert_eq!(counts(policy), (1, 6, 0, 2, 2), "{policy:?}");
+    }
+    assert_eq!(counts(Unanswered::LeftOut), (1, 5, 0, 2, 1));
+    assert_eq!(
+        protocol.unanswered_parts(&items[0], answers[0].prediction.as_ref().unwrap()),
+        [Outcome::Refused]
+    );
+}
+
+#[test]
+fn a_turn_that_a_prediction_does_not_reach_is_unanswered() {
+    let (rows, mut answers) = two();
+    answers[1].prediction.as_mut().unwrap().turns.truncate(1);
+    let items = items(rows);
+    let (judged, outcomes) = judge(&Crisis::default(), &items, &answers, Unanswered::LeftOut);
+    assert_eq!((outcomes["ok"], outcomes["missing"]), (1, 1));
+    assert_eq!(dialogue(&judged[1]).turns.len(), 1);
 }

@@ -8,13 +8,14 @@ mod evaluator;
 mod findings;
 mod items;
 pub mod khp;
+mod prediction;
 
 use mindrail_core::conversation::Conversation;
 use mindrail_core::metrics::Binning;
-use mindrail_core::taxonomy::{Scores, Signal};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 pub use items::{LabelledConversation, items};
+pub use prediction::DistressPrediction;
 
 use super::{Evaluator, Findings, Intervals, Item, Judged, Protocol, Unanswered, clusters};
 
@@ -25,42 +26,6 @@ pub struct DistressGold {
     pub high_risk: bool,
     /// The nine signals in taxonomy order; none where the data does not say.
     pub signals: Option<[bool; 9]>,
-}
-
-/// What a row of a predictions file holds beside its `id`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DistressPrediction {
-    /// The probability of high risk, in \[0, 1\].
-    #[serde(deserialize_with = "probability")]
-    pub risk: f64,
-    /// The system's own decision, where it makes one: true or false, or 1 or 0.
-    #[serde(default, deserialize_with = "decision", skip_serializing_if = "Option::is_none")]
-    pub high_risk: Option<bool>,
-    /// The probabilities of the nine signals, where it gives them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub signals: Option<Scores<Signal>>,
-}
-
-/// A number in \[0, 1\]. Kept as f64, since a published threshold such as 0.7075
-/// must meet a published score exactly.
-fn probability<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    let value = f64::deserialize(deserializer)?;
-    let expected = "found a number outside [0, 1], expected a probability";
-    if (0.0..=1.0).contains(&value) { Ok(value) } else { Err(serde::de::Error::custom(expected)) }
-}
-
-/// A decision as the tables of other tools write it too: 1 or 0.
-fn decision<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
-    match Option::<serde_json::Value>::deserialize(deserializer)? {
-        None => Ok(None),
-        Some(serde_json::Value::Bool(flag)) => Ok(Some(flag)),
-        Some(value) => match value.as_u64() {
-            Some(0) => Ok(Some(false)),
-            Some(1) => Ok(Some(true)),
-            _ => Err(serde::de::Error::custom("expected `high_risk` to be true, false, 1 or 0")),
-        },
-    }
 }
 
 /// What counts as a call of high risk.

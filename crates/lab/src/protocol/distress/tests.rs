@@ -7,7 +7,7 @@ use mindrail_core::metrics::{
     specificity_at_recall,
 };
 use mindrail_core::probability::Probability;
-use mindrail_core::taxonomy::Taxonomy as _;
+use mindrail_core::taxonomy::{Scores, Signal, Taxonomy as _};
 use proptest::prelude::*;
 
 use super::*;
@@ -192,10 +192,11 @@ fn signals_are_called_at_their_threshold_in_the_precision_of_the_wire() {
 }
 
 #[test]
-fn a_prediction_outside_the_unit_interval_is_refused_without_naming_it() {
-    for text in [r#"{"risk":1.5}"#, r#"{"risk":-0.25}"#] {
-        let error = serde_json::from_str::<DistressPrediction>(text).unwrap_err().to_string();
-        assert!(error.contains("outside [0, 1]"), "{error}");
+fn a_prediction_outside_the_unit_interval_is_refused_with_what_was_found() {
+    for number in ["1.5", "-0.25"] {
+        let text = format!(r#"{{"risk":{number}}}"#);
+        let error = serde_json::from_str::<DistressPrediction>(&text).unwrap_err().to_string();
+        assert!(error.contains(&format!("risk: found {number}, expected a probability")), "{error}");
     }
     assert!(serde_json::from_str::<DistressPrediction>(r#"{"risk":0.5,"rsk":1}"#).is_err());
 }

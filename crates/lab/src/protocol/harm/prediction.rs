@@ -3,11 +3,11 @@
 
 use mindrail_core::probability::Probability;
 use mindrail_core::taxonomy::{Harm, Scores, Severity, Taxonomy};
-use serde::de::Error;
+use mindrail_data::table::Fault;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::protocol::row::{Row, label};
+use crate::protocol::row::{self, FromRow, Row, label};
 
 /// What a system says of one answer; at least one of its parts. A row of a
 /// predictions file:
@@ -59,12 +59,18 @@ impl Serialize for HarmPrediction {
 
 impl<'de> Deserialize<'de> for HarmPrediction {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let row = Row::deserialize(deserializer)?;
-        let severity = match row.any(&["severity"]) {
+        row::deserialize(deserializer)
+    }
+}
+
+impl FromRow for HarmPrediction {
+    fn from_row(row: &Row) -> Result<Self, Fault> {
+        let severity = match row.get("severity") {
             None => None,
-            Some((_, value)) => Some(label(value).ok_or_else(|| {
-                D::Error::custom("column `severity` does not hold none, minor, moderate, severe, or 0 to 3")
-            })?),
+            Some(value) => {
+                let expected = "none, minor, moderate, severe, or 0 to 3";
+                Some(label(value).ok_or_else(|| row.fault("severity", expected))?)
+            }
         };
         let prediction = Self {
             unsafe_: row.probability("unsafe")?,
@@ -75,7 +81,7 @@ impl<'de> Deserialize<'de> for HarmPrediction {
         };
         if prediction == Self::default() {
             let expected = "`unsafe`, the harm categories, `severity`, `reward` or `cost`";
-            return Err(D::Error::custom(format!("no column says anything; expected {expected}")));
+            return Err(Fault::new("", "no value that says anything", expected));
         }
         Ok(prediction)
     }
@@ -120,10 +126,11 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_row_is_told_by_its_column() {
         let error = |row| read(row).unwrap_err();
-        assert!(error(r#"{"id": "3"}"#).contains("no column says anything"));
-        assert!(error(r#"{"severity": 4}"#).contains("`severity`"));
-        assert!(error(r#"{"cost": "high"}"#).contains("column `cost` holds no finite number"));
-        assert!(error(r#"{"cost": "inf"}"#).contains("column `cost` holds no finite number"));
-        assert!(error(r#"{"Drugs": 0.5}"#).contains("other harm labels have a probability"));
+        assert!(error(r#"{"id": "3"}"#).contains("found no value that says anything"));
+        assert!(error(r#"{"severity": 4}"#).starts_with("severity: found 4, expected none, minor"));
+        assert!(error(r#"{"cost": "high"}"#).starts_with("cost: found a text of 4 characters"));
+        assert!(error(r#"{"cost": "inf"}"#).contains("expected a finite number"));
+        assert!(error(r#"{"unsafe": 1.00000001}"#).starts_with("unsafe: found 1.00000001, expected"));
+        assert!(error(r#"{"Drugs": 0.5}"#).contains("as other harm labels have one"));
     }
 }

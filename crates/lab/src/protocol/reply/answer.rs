@@ -18,6 +18,14 @@ pub enum AnswerRule {
 }
 
 impl AnswerRule {
+    /// The name in plans and reports.
+    pub const fn wire(self) -> &'static str {
+        match self {
+            Self::Published => "published",
+            Self::Tolerant => "tolerant",
+        }
+    }
+
     /// The class that an answer gives; none if it gives none.
     pub fn read(self, answer: &str) -> Option<ReplyClass> {
         match self {

@@ -46,14 +46,17 @@ pub struct Reply {
     /// Over which classes macro averages run. The default, [`MacroOver::Occurring`],
     /// is what the published scripts' scikit-learn does.
     pub macro_over: MacroOver,
+    /// How a language model's answer is read; [`AnswerRule::Tolerant`] by default.
+    pub answer_rule: AnswerRule,
     /// Fewest items of a slice that get figures; 20 by default.
     pub smallest_slice: usize,
 }
 
 impl Reply {
-    /// The published conventions on a set.
+    /// The published conventions on a set; of answers, more than the published scripts
+    /// read is read.
     pub const fn on(set: ReplySet) -> Self {
-        Self { set, macro_over: MacroOver::Occurring, smallest_slice: 20 }
+        Self { set, macro_over: MacroOver::Occurring, answer_rule: AnswerRule::Tolerant, smallest_slice: 20 }
     }
 
     /// The slices that are large enough for figures.
@@ -88,6 +91,7 @@ impl Reply {
             MacroOver::Supported => "supported",
         };
         BTreeMap::from([
+            ("answer_rule".to_owned(), self.answer_rule.wire().to_owned()),
             ("macro_over".to_owned(), macro_over.to_owned()),
             ("smallest_slice".to_owned(), self.smallest_slice.to_string()),
             ("zero_division".to_owned(), "0".to_owned()),

@@ -1,11 +1,11 @@
 //! What a system says of a reply, as it stands in a predictions file.
 
 use mindrail_core::taxonomy::{ReplyClass, Scores, Taxonomy};
-use serde::de::Error;
+use mindrail_data::table::Fault;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::protocol::row::{Row, label};
+use crate::protocol::row::{self, FromRow, Row, label};
 
 /// The class that a system gives to a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -86,17 +86,20 @@ impl Serialize for ReplyPrediction {
 
 impl<'de> Deserialize<'de> for ReplyPrediction {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let row = Row::deserialize(deserializer)?;
+        row::deserialize(deserializer)
+    }
+}
+
+impl FromRow for ReplyPrediction {
+    fn from_row(row: &Row) -> Result<Self, Fault> {
+        let expected = "a reply class by name, its number from 0 to 7, or `Unsafe`";
         let Some((column, value)) = row.any(&["class", "predict_label", "predicted"]) else {
-            return Err(D::Error::missing_field("class"));
+            return Err(row.fault("class", expected));
         };
         let class = match label(value) {
             Some(class) => ReplyCall::Class(class),
             None if value.as_str().is_some_and(|name| name.trim() == UNSAFE) => ReplyCall::Unsafe,
-            None => {
-                let expected = "a reply class by name, its number from 0 to 7, or `Unsafe`";
-                return Err(D::Error::custom(format!("column `{column}` does not hold {expected}")));
-            }
+            None => return Err(row.fault(column, expected)),
         };
         Ok(Self { class, probabilities: row.scores()? })
     }
@@ -142,10 +145,10 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_row_is_told_by_its_column() {
         let error = |row| read(row).unwrap_err();
-        assert!(error(r#"{"label": 7}"#).contains("missing field `class`"));
-        assert!(error(r#"{"class": 8}"#).contains("`class` does not hold a reply class"));
-        assert!(!error(r#"{"class": "what they said"}"#).contains("what they said"));
-        assert!(error(r#"{"class": 7, "Nonsense": 0.1}"#).contains("is empty, although other reply labels"));
-        assert!(error(r#"{"class": 7, "Nonsense": 1.1}"#).contains("not a probability"));
+        assert!(error(r#"{"label": 7}"#).starts_with("class: found nothing, expected a reply class"));
+        assert!(error(r#"{"class": 8}"#).starts_with("class: found 8, expected a reply class"));
+        assert!(error(r#"{"class": "what they said"}"#).contains("found a text of 14 characters"));
+        assert!(error(r#"{"class": 7, "Nonsense": 0.1}"#).contains("as other reply labels have one"));
+        assert!(error(r#"{"class": 7, "Nonsense": 1.1}"#).starts_with("Nonsense: found 1.1, expected"));
     }
 }
