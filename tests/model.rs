@@ -35,7 +35,7 @@ fn a_bundle_of_another_format_is_a_clear_error() {
     let ran = inspect_changed(
         |bytes| {
             *bytes =
-                String::from_utf8_lossy(bytes).replacen("\"format\": 1", "\"format\": 9", 1).into_bytes();
+                String::from_utf8_lossy(bytes).replacen("\"format\": 2", "\"format\": 9", 1).into_bytes();
         },
         "manifest.json",
     );

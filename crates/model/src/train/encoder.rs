@@ -149,8 +149,9 @@ impl Encoder {
     fn encode_frozen(&self, values: &[f32], text: &[u32]) -> Vec<f32> {
         let mut tokens = self.embed(values, text);
         self.embedding_norm.forward(values, &mut tokens);
+        let whole = text_ranges(&[text]);
         for layer in &self.layers[..self.first_trained] {
-            (tokens, _) = layer.forward(values, self.attention, &[0..text.len()], tokens);
+            (tokens, _) = layer.forward(values, self.attention, &whole, tokens);
         }
         tokens
     }

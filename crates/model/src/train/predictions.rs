@@ -24,8 +24,9 @@ pub(super) struct Predicted {
 pub(super) fn write_files(folder: &Path, suffix: &str, rows: &[Predicted]) -> Result<(), TrainError> {
     std::fs::create_dir_all(folder).map_err(|e| TrainError::io(folder, e))?;
     for (protocol, line) in [("distress", distress as fn(&Predicted) -> Value), ("crisis", crisis)] {
-        let lines: String = rows.iter().map(|row| format!("{}\n", line(row))).collect();
-        write(&folder.join(format!("{protocol}_{suffix}.jsonl")), lines.as_bytes())?;
+        let lines: Vec<String> = rows.iter().map(|row| line(row).to_string()).collect();
+        let text = lines.join("\n") + "\n";
+        write(&folder.join(format!("{protocol}_{suffix}.jsonl")), text.as_bytes())?;
     }
     Ok(())
 }
