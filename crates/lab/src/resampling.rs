@@ -4,7 +4,7 @@
 //! of threads. The draws and the formulas are the core's.
 
 use mindrail_core::metrics::{
-    Resampling, bca_interval, holm, mcnemar, paired_bootstrap_p_value, percentile_interval,
+    Draws, LANES, Resampling, bca_interval, holm, mcnemar, paired_bootstrap_p_value, percentile_interval,
     randomisation_p_value,
 };
 use rayon::prelude::*;
@@ -56,22 +56,19 @@ pub struct Estimate {
 pub fn estimates(evaluator: &dyn Evaluator, settings: Settings) -> Intervals {
     let resampling = Resampling::new(evaluator.clusters(), settings.seed);
     let values = evaluator.values(&resampling.original());
-    let drawn = drawn(settings.draws, |draw, multiplicities| {
-        resampling.draw(draw, multiplicities);
-        evaluator.values(multiplicities)
-    });
-    let left_out = match settings.method {
-        IntervalMethod::Bca if settings.draws > 0 => drawn_groups(evaluator, &resampling),
-        IntervalMethod::Bca | IntervalMethod::Percentile => Vec::new(),
+    let drawn = drawn(evaluator, settings.draws, |draw, lane| resampling.draw(draw, lane));
+    let groups = match settings.method {
+        IntervalMethod::Bca if settings.draws > 0 => resampling.jackknife_groups() as u64,
+        IntervalMethod::Bca | IntervalMethod::Percentile => 0,
     };
+    let left_out = self::drawn(evaluator, groups, |group, lane| resampling.leave_out(group as usize, lane));
     let figures = evaluator.figures().par_iter().enumerate();
     figures
         .map(|(place, figure)| {
             let value = values[place];
-            let draws = column(&drawn, place);
             let ends = match (settings.method, value) {
-                (IntervalMethod::Percentile, Some(_)) => percentile_interval(&draws),
-                (IntervalMethod::Bca, Some(value)) => bca_interval(value, &draws, &column(&left_out, place)),
+                (IntervalMethod::Percentile, Some(_)) => percentile_interval(&drawn[place]),
+                (IntervalMethod::Bca, Some(value)) => bca_interval(value, &drawn[place], &left_out[place]),
                 (_, None) => None,
             };
             (figure.name.clone(), Estimate { value, interval: ends.map(interval) })
@@ -102,25 +99,22 @@ pub fn paired_tests(systems: &Systems<'_>, settings: Settings) -> Vec<PairedRow>
     let resampling = Resampling::new(a.clusters(), settings.seed);
     let original = resampling.original();
     let (values_a, values_b) = (a.values(&original), b.values(&original));
-    let drawn_a = drawn(settings.draws, |draw, multiplicities| {
-        resampling.draw(draw, multiplicities);
-        a.values(multiplicities)
-    });
-    let drawn_b = drawn(settings.draws, |draw, multiplicities| {
-        resampling.draw(draw, multiplicities);
-        b.values(multiplicities)
-    });
+    let drawn_a = drawn(*a, settings.draws, |draw, lane| resampling.draw(draw, lane));
+    let drawn_b = drawn(*b, settings.draws, |draw, lane| resampling.draw(draw, lane));
     let nothing = vec![0; original.len()];
     let together = [
         joint.values(&[&original[..], &nothing].concat()),
         joint.values(&[&nothing[..], &original].concat()),
     ];
-    let swapped = drawn(settings.draws, |draw, kept| {
+    let swapped_a = drawn(*joint, settings.draws, |draw, lane| {
         let mut swapped = Vec::new();
-        resampling.swap(draw, kept, &mut swapped);
-        let first = joint.values(&[&kept[..], &swapped].concat());
-        let second = joint.values(&[&swapped[..], kept].concat());
-        first.iter().zip(&second).map(|(a, b)| difference(*a, *b)).collect()
+        resampling.swap(draw, lane, &mut swapped);
+        lane.extend(swapped);
+    });
+    let swapped_b = drawn(*joint, settings.draws, |draw, lane| {
+        let mut kept = Vec::new();
+        resampling.swap(draw, &mut kept, lane);
+        lane.extend(kept);
     });
     let place_of = |evaluator: &dyn Evaluator, name: &str| {
         evaluator.figures().iter().position(|figure| figure.name == name)
@@ -133,12 +127,12 @@ pub fn paired_tests(systems: &Systems<'_>, settings: Settings) -> Vec<PairedRow>
             let mut row = row(figure, value_a, value_b);
             row.difference = difference(value_a, value_b);
             let observed = row.difference?;
-            let draws: Vec<Option<f64>> =
-                drawn_a.iter().zip(&drawn_b).map(|(a, b)| difference(a[at], b[other])).collect();
+            let draws = differences(&drawn_a[at], &drawn_b[other]);
             row.interval = percentile_interval(&draws).map(interval);
             let alike = |place: &usize| together[0][*place] == value_a && together[1][*place] == value_b;
             let exchanged = place_of(*joint, &figure.name).filter(alike);
-            let p = exchanged.and_then(|place| randomisation_p_value(observed, &column(&swapped, place)));
+            let swapped = |place: usize| differences(&swapped_a[place], &swapped_b[place]);
+            let p = exchanged.and_then(|place| randomisation_p_value(observed, &swapped(place)));
             (row.p, row.test) = match p {
                 Some(p) => (Some(p), "approximate randomisation".to_owned()),
                 None => (paired_bootstrap_p_value(&draws), "paired bootstrap".to_owned()),
@@ -204,24 +198,28 @@ fn difference(a: Option<f64>, b: Option<f64>) -> Option<f64> {
     Some(b? - a?)
 }
 
-/// One row of values for each draw, made in parallel.
+fn differences(a: &[Option<f64>], b: &[Option<f64>]) -> Vec<Option<f64>> {
+    a.iter().zip(b).map(|(a, b)| difference(*a, *b)).collect()
+}
+
+/// The values of each figure in draws 0, 1, …, made in parallel. `draw` writes
+/// how often each cluster is in the draw of a number.
 fn drawn(
+    evaluator: &dyn Evaluator,
     draws: u64,
-    values: impl Fn(u64, &mut Vec<u32>) -> Vec<Option<f64>> + Sync,
+    draw: impl Fn(u64, &mut Vec<u32>) + Sync,
 ) -> Vec<Vec<Option<f64>>> {
-    let numbers = (0..draws).into_par_iter();
-    numbers.map_init(Vec::new, |multiplicities, draw| values(draw, multiplicities)).collect()
-}
-
-fn drawn_groups(evaluator: &dyn Evaluator, resampling: &Resampling) -> Vec<Vec<Option<f64>>> {
-    drawn(resampling.jackknife_groups() as u64, |group, multiplicities| {
-        resampling.leave_out(group as usize, multiplicities);
-        evaluator.values(multiplicities)
-    })
-}
-
-fn column(rows: &[Vec<Option<f64>>], place: usize) -> Vec<Option<f64>> {
-    rows.iter().map(|row| row[place]).collect()
+    let start = || (vec![Vec::new(); LANES], Draws::default());
+    let blocks: Vec<_> = (0..draws.div_ceil(LANES as u64))
+        .into_par_iter()
+        .map_init(start, |(lanes, together), block| {
+            (block * LANES as u64..).zip(&mut *lanes).for_each(|(number, lane)| draw(number, lane));
+            together.fill(lanes);
+            evaluator.drawn(together)
+        })
+        .collect();
+    let column = |place| blocks.iter().flat_map(|block| block[place]).take(draws as usize).collect();
+    (0..evaluator.figures().len()).map(column).collect()
 }
 
 fn interval((low, high): (f64, f64)) -> Interval {

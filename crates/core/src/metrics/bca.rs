@@ -74,7 +74,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::metrics::{CellAmount, CellSums, Resampling};
+    use crate::metrics::{CellAmount, CellSums, Draws, Resampling};
 
     fn some(values: &[f64]) -> Vec<Option<f64>> {
         values.iter().copied().map(Some).collect()
@@ -109,12 +109,11 @@ mod tests {
             let values: Vec<f64> = (0..30).map(|_| -(1.0 - random.unit()).ln()).collect();
             let entries =
                 values.iter().enumerate().map(|(cluster, &amount)| CellAmount { cluster, cell: 0, amount });
-            let sums = CellSums::new(30, 1, entries).unwrap();
+            let sums = CellSums::new(1, entries).unwrap();
             let resampling = Resampling::new(30, sample);
             let mean = |drawn: &[u32]| {
-                let mut cells = [0.0];
-                sums.under(drawn, &mut cells);
-                Some(cells[0] / f64::from(drawn.iter().sum::<u32>()))
+                let sum = sums.under(&Draws::one(drawn))[0][0];
+                Some(sum / f64::from(drawn.iter().sum::<u32>()))
             };
             let mut drawn = Vec::new();
             let draws: Vec<_> = (0..500)

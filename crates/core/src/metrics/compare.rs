@@ -128,7 +128,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::metrics::{CellCount, CellCounts, Resampling};
+    use crate::metrics::{CellAmount, CellSums, Draws, Resampling};
 
     #[test]
     fn the_exact_test_by_hand() {
@@ -171,19 +171,16 @@ mod tests {
     /// Of 12 rows, all their own cluster: the first system has `first` right alone.
     fn one_sided(first: usize) -> f64 {
         let right = |rows: std::ops::Range<usize>| {
-            CellCounts::new(12, 1, rows.map(|cluster| CellCount { cluster, cell: 0, count: 1 })).unwrap()
+            CellSums::new(1, rows.map(|cluster| CellAmount { cluster, cell: 0, amount: 1.0 })).unwrap()
         };
+        let count = |of: &CellSums, times: &[u32]| of.under(&Draws::one(times))[0][0];
         let (a, b) = (right(0..first), right(0..0));
         let (mut kept, mut swapped) = (Vec::new(), Vec::new());
         let differences: Vec<Option<f64>> = (0..20_000)
             .map(|draw| {
                 Resampling::new(12, 5).swap(draw, &mut kept, &mut swapped);
-                let (mut own, mut other) = ([0], [0]);
-                a.under(&kept, &mut own);
-                b.add_under(&swapped, &mut own);
-                b.under(&kept, &mut other);
-                a.add_under(&swapped, &mut other);
-                Some(own[0] as f64 - other[0] as f64)
+                let own = count(&a, &kept) + count(&b, &swapped);
+                Some(own - count(&b, &kept) - count(&a, &swapped))
             })
             .collect();
         randomisation_p_value(first as f64, &differences).unwrap()

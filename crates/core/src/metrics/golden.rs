@@ -54,7 +54,7 @@ fn multiclass_figures_agree_with_scikit_learn() {
     for case in golden()["multiclass"].as_array().unwrap() {
         let (gold, predicted) = (indices(&case["gold"]), indices(&case["predicted"]));
         let classes = indices(&serde_json::json!([case["classes"]]))[0];
-        let report = multiclass_report(&gold, &predicted, classes).unwrap();
+        let report = ConfusionMatrix::from_rows(&gold, &predicted, classes).unwrap();
         assert_close(report.macro_f1(), &case["macro_f1"], "macro f1");
         assert_close(report.weighted_f1(), &case["weighted_f1"], "weighted f1");
         assert_close(report.accuracy(), &case["accuracy"], "accuracy");
@@ -232,12 +232,11 @@ fn bootstrap_intervals_are_those_of_scipy_up_to_the_noise_of_the_draws() {
             amount,
         })
     };
-    let sums = CellSums::new(values.len(), 2, values.iter().enumerate().flat_map(amount)).unwrap();
+    let sums = CellSums::new(2, values.iter().enumerate().flat_map(amount)).unwrap();
     let resampling = Resampling::new(values.len(), 1);
     let variance = |drawn: &[u32]| {
-        let (mut cells, n) = ([0.0; 2], f64::from(drawn.iter().sum::<u32>()));
-        sums.under(drawn, &mut cells);
-        Some(cells[1] / n - (cells[0] / n).powi(2))
+        let (cells, n) = (sums.under(&Draws::one(drawn)), f64::from(drawn.iter().sum::<u32>()));
+        Some(cells[1][0] / n - (cells[0][0] / n).powi(2))
     };
     let mut drawn = Vec::new();
     let draws: Vec<_> = (0..20_000)

@@ -15,7 +15,8 @@
 //! - crisis onsets in dialogues: [`crisis`];
 //! - preferences and costs: [`PreferenceCounts`], [`sign_accuracy`];
 //! - intervals: [`wilson_interval`], [`clopper_pearson_interval`], [`Resampling`]
-//!   with [`percentile_interval`] and [`bca_interval`];
+//!   of [`CellSums`] and [`ClusteredRanking`] with [`percentile_interval`] and
+//!   [`bca_interval`];
 //! - two systems: [`mcnemar`], [`paired_bootstrap_p_value`],
 //!   [`randomisation_p_value`], [`holm`].
 
@@ -24,6 +25,7 @@ mod compare;
 mod confusion;
 pub mod crisis;
 mod curve;
+mod draws;
 mod interval;
 mod multiclass;
 mod multilabel;
@@ -32,6 +34,7 @@ mod onset;
 mod pairs;
 mod probabilistic;
 mod random;
+mod ranked;
 mod ranking;
 mod reliability;
 mod resample;
@@ -43,21 +46,18 @@ pub use bca::{bca_interval, percentile_interval};
 pub use compare::{McNemar, McNemarMethod, holm, mcnemar, paired_bootstrap_p_value, randomisation_p_value};
 pub use confusion::{Confusion, JointCounts, MicroF1, confusion_at, ppv_at_prevalence};
 pub use curve::{OperatingPoint, pr_curve, roc_curve};
+pub use draws::{CellAmount, CellSums, Draws, LANES, Lanes};
 pub use interval::{bootstrap_interval, clopper_pearson_interval, wilson_interval};
-pub use multiclass::{
-    Averages, ClassFigures, ConfusionMatrix, KappaWeights, macro_f1, multiclass_report, weighted_f1,
-};
+pub use multiclass::{Averages, ClassFigures, ConfusionMatrix, KappaWeights, macro_f1, weighted_f1};
 pub use multilabel::{EmptyRows, MacroOver, MultilabelCounts};
 pub use onset::{OnsetSets, count_onsets, onset_f1};
 pub use pairs::{PairCounts, PairStratum, PreferenceCounts, PreferencePair, sign_accuracy};
 pub use probabilistic::{brier, expected_calibration_error};
-pub use ranking::{
-    TieGroup, auroc, auroc_of_groups, average_precision, average_precision_of_groups, recall_at_fpr,
-    recall_at_fpr_of_groups, specificity_at_recall, specificity_at_recall_of_groups, weighted_auroc,
-};
+pub use ranked::{ClusteredRanking, RankingFigure};
+pub use ranking::{auroc, average_precision, recall_at_fpr, specificity_at_recall, weighted_auroc};
 pub use reliability::{
     Binning, ReliabilityBin, calibration_error, calibration_noise_floor, reliability_bins,
 };
-pub use resample::{CellAmount, CellCount, CellCounts, CellSums, ClusteredRanking, Resampling};
+pub use resample::Resampling;
 
 pub(crate) use ranking::descending_groups;

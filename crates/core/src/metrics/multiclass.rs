@@ -127,7 +127,7 @@ impl ConfusionMatrix {
     }
 
     /// The counts, gold x classes + predicted; for resampled tables, see
-    /// [`CellCounts`](super::CellCounts).
+    /// [`CellSums`](super::CellSums).
     pub fn cells_mut(&mut self) -> &mut [usize] {
         &mut self.cells
     }
@@ -236,11 +236,6 @@ impl ConfusionMatrix {
         let spread = (rows * rows - called_squares).sqrt() * (rows * rows - gold_squares).sqrt();
         (spread > 0.0).then(|| (self.right() as f64 * rows - products) / spread)
     }
-}
-
-/// [`ConfusionMatrix::from_rows`] under its earlier name.
-pub fn multiclass_report(gold: &[usize], predicted: &[usize], classes: usize) -> Option<ConfusionMatrix> {
-    ConfusionMatrix::from_rows(gold, predicted, classes)
 }
 
 /// [`ConfusionMatrix::macro_f1`], `None` as for [`ConfusionMatrix::from_rows`].

@@ -66,6 +66,9 @@ impl MultilabelCounts {
     pub fn count(&mut self, gold: &[bool], predicted: &[bool]) {
         self.grow(gold.len().max(predicted.len()));
         let mut row = MicroF1::default();
+        if !gold.contains(&true) && !predicted.contains(&true) {
+            return self.count_row(row);
+        }
         for (label, counts) in self.labels.iter_mut().enumerate() {
             let flag = |flags: &[bool]| flags.get(label).copied().unwrap_or(false);
             let mut own = MicroF1::default();

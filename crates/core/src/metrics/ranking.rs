@@ -33,29 +33,9 @@ pub(crate) fn descending_groups(scores: &[f64], labels: &[bool]) -> Option<Vec<S
     Some(groups)
 }
 
-/// Positives and negatives that share one score, in a ranking from the highest
-/// score down. Resampling makes these counts anew for each draw; a group that
-/// was not drawn has zeros and changes nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct TieGroup {
-    /// Rows whose label is true.
-    pub positives: u32,
-    /// Rows whose label is false.
-    pub negatives: u32,
-}
-
-/// The counts of the groups, highest score first; `None` as for
-/// [`descending_groups`].
-fn tie_groups(scores: &[f64], labels: &[bool]) -> Option<Vec<TieGroup>> {
-    let count = |g: &ScoreGroup| TieGroup { positives: g.positives as u32, negatives: g.negatives as u32 };
-    Some(descending_groups(scores, labels)?.iter().map(count).collect())
-}
-
 /// Positives and negatives over all groups.
-fn totals(groups: &[TieGroup]) -> (u64, u64) {
-    groups
-        .iter()
-        .fold((0, 0), |(p, n), group| (p + u64::from(group.positives), n + u64::from(group.negatives)))
+fn totals(groups: &[ScoreGroup]) -> (usize, usize) {
+    groups.iter().fold((0, 0), |(p, n), group| (p + group.positives, n + group.negatives))
 }
 
 /// Area under the ROC curve: the probability that a random positive scores
@@ -66,22 +46,17 @@ fn totals(groups: &[TieGroup]) -> (u64, u64) {
 /// `None` when there is no positive or no negative, when the lengths differ, or
 /// when a score is NaN.
 pub fn auroc(scores: &[f64], labels: &[bool]) -> Option<f64> {
-    auroc_of_groups(&tie_groups(scores, labels)?)
-}
-
-/// [`auroc`] of a ranking that is already grouped, highest score first.
-pub fn auroc_of_groups(groups: &[TieGroup]) -> Option<f64> {
-    let (positives, negatives) = totals(groups);
+    let groups = descending_groups(scores, labels)?;
+    let (positives, negatives) = totals(&groups);
     if positives == 0 || negatives == 0 {
         return None;
     }
     let mut below = negatives;
     // Twice the number of pairs in the right order, so that it stays whole.
     let mut wins: u64 = 0;
-    for group in groups {
-        let ties = u64::from(group.negatives);
-        below -= ties;
-        wins += u64::from(group.positives) * (2 * below + ties);
+    for group in &groups {
+        below -= group.negatives;
+        wins += group.positives as u64 * (2 * below + group.negatives) as u64;
     }
     Some(wins as f64 / 2.0 / (positives as f64 * negatives as f64))
 }
@@ -120,18 +95,11 @@ pub fn weighted_auroc(scores: &[f64], labels: &[bool], weights: &[f64]) -> Optio
 /// `None` when there is no positive (where scikit-learn warns and gives 0),
 /// when the lengths differ, or when a score is NaN. Without negatives it is 1.
 pub fn average_precision(scores: &[f64], labels: &[bool]) -> Option<f64> {
-    average_precision_of_groups(&tie_groups(scores, labels)?)
-}
-
-/// [`average_precision`] of a ranking that is already grouped, highest score first.
-pub fn average_precision_of_groups(groups: &[TieGroup]) -> Option<f64> {
-    // Signed, because processors turn signed numbers into floats much faster.
-    let (mut found, mut called, mut sum) = (0_i64, 0_i64, 0.0);
-    for group in groups {
-        found += i64::from(group.positives);
-        called += i64::from(group.positives) + i64::from(group.negatives);
-        // `max`, because groups before the first drawn row hold nothing.
-        sum += f64::from(group.positives) * (found as f64 / called.max(1) as f64);
+    let (mut found, mut called, mut sum) = (0, 0, 0.0);
+    for group in descending_groups(scores, labels)? {
+        found += group.positives;
+        called += group.positives + group.negatives;
+        sum += group.positives as f64 * (found as f64 / called as f64);
     }
     (found > 0).then(|| sum / found as f64)
 }
@@ -143,19 +111,15 @@ pub fn average_precision_of_groups(groups: &[TieGroup]) -> Option<f64> {
 /// `None` when there is no positive or no negative, when the lengths differ, or
 /// when a score or `max_fpr` is NaN.
 pub fn recall_at_fpr(scores: &[f64], labels: &[bool], max_fpr: f64) -> Option<f64> {
-    recall_at_fpr_of_groups(&tie_groups(scores, labels)?, max_fpr)
-}
-
-/// [`recall_at_fpr`] of a ranking that is already grouped, highest score first.
-pub fn recall_at_fpr_of_groups(groups: &[TieGroup], max_fpr: f64) -> Option<f64> {
-    let (positives, negatives) = totals(groups);
+    let groups = descending_groups(scores, labels)?;
+    let (positives, negatives) = totals(&groups);
     if positives == 0 || negatives == 0 || max_fpr.is_nan() {
         return None;
     }
     let (mut true_positives, mut false_positives, mut best) = (0, 0, 0);
     for group in groups {
-        true_positives += u64::from(group.positives);
-        false_positives += u64::from(group.negatives);
+        true_positives += group.positives;
+        false_positives += group.negatives;
         if false_positives as f64 / negatives as f64 > max_fpr {
             break;
         }
@@ -172,13 +136,8 @@ pub fn recall_at_fpr_of_groups(groups: &[TieGroup], max_fpr: f64) -> Option<f64>
 /// `None` when there is no positive or no negative, when the lengths differ, or
 /// when a score or `min_recall` is NaN.
 pub fn specificity_at_recall(scores: &[f64], labels: &[bool], min_recall: f64) -> Option<f64> {
-    specificity_at_recall_of_groups(&tie_groups(scores, labels)?, min_recall)
-}
-
-/// [`specificity_at_recall`] of a ranking that is already grouped, highest score
-/// first.
-pub fn specificity_at_recall_of_groups(groups: &[TieGroup], min_recall: f64) -> Option<f64> {
-    let (positives, negatives) = totals(groups);
+    let groups = descending_groups(scores, labels)?;
+    let (positives, negatives) = totals(&groups);
     if positives == 0 || negatives == 0 || min_recall.is_nan() {
         return None;
     }
@@ -187,8 +146,8 @@ pub fn specificity_at_recall_of_groups(groups: &[TieGroup], min_recall: f64) -> 
     }
     let (mut true_positives, mut false_positives) = (0, 0);
     for group in groups {
-        true_positives += u64::from(group.positives);
-        false_positives += u64::from(group.negatives);
+        true_positives += group.positives;
+        false_positives += group.negatives;
         if true_positives as f64 / positives as f64 >= min_recall {
             break;
         }
@@ -325,7 +284,6 @@ mod tests {
         assert_eq!(specificity_at_recall(&[0.1], &[false], 0.9), None);
         assert_eq!(weighted_auroc(&[0.1, 0.2], &[true, false], &[1.0, 0.0]), None);
         assert_eq!(weighted_auroc(&[0.1, 0.2], &[true, false], &[1.0, -1.0]), None);
-        assert_eq!(auroc_of_groups(&[]), None);
     }
 
     #[test]

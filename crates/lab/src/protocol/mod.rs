@@ -8,19 +8,20 @@
 //! code then serves every protocol (see [`crate::resampling`]), and a figure in
 //! a comparison cannot differ from the same figure in a report.
 
-mod cells;
 pub mod crisis;
-mod display;
+mod definition;
 pub mod distress;
+mod evaluation;
 mod figures;
 pub mod harm;
 mod length;
 pub mod reply;
 mod row;
-mod tally;
+mod slice;
 
 use std::collections::{BTreeMap, HashMap};
 
+use mindrail_core::metrics::{Draws, Lanes};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -180,7 +181,7 @@ pub trait Protocol: Sized + Sync {
     fn is_right(&self, judged: &[Judged<'_, Self>]) -> Vec<bool>;
 }
 
-/// The figures of one system when clusters are drawn with given multiplicities.
+/// The figures of one system when each cluster is drawn so and so many times.
 pub trait Evaluator: Sync {
     /// The figures, in order.
     fn figures(&self) -> &[FigureName];
@@ -188,10 +189,14 @@ pub trait Evaluator: Sync {
     /// Number of clusters, numbered as [`clusters`] numbers them.
     fn clusters(&self) -> usize;
 
-    /// The figures' values when cluster `c` is drawn `multiplicities[c]` times;
-    /// none where a figure is not defined. Multiplicities of 1 give the figures
-    /// of the data themselves.
-    fn values(&self, multiplicities: &[u32]) -> Vec<Option<f64>>;
+    /// The value of each figure in each of the draws; none where it is not defined.
+    fn drawn(&self, draws: &Draws) -> Vec<Lanes<Option<f64>>>;
+
+    /// The figures' values when cluster `c` is drawn `multiplicities[c]` times.
+    /// Multiplicities of 1 give the figures of the data themselves.
+    fn values(&self, multiplicities: &[u32]) -> Vec<Option<f64>> {
+        self.drawn(&Draws::one(multiplicities)).into_iter().map(|lanes| lanes[0]).collect()
+    }
 }
 
 /// A figure, without its value.

@@ -31,9 +31,10 @@ pub struct OnsetDelay {
 /// alerts with [`LabelView::AlertOnly`], at confirms with [`LabelView::ConfirmOnly`].
 pub fn onset_delays(dialogue: &CrisisDialogue, view: LabelView) -> Vec<OnsetDelay> {
     let of_label = |place| {
-        let predicted = dialogue.turns_with(view, place, Side::Predicted);
-        let gold = dialogue.turns_with(view, place, Side::Gold).into_iter().enumerate();
-        gold.map(move |(number, turn)| {
+        let gold = dialogue.turns_with(view, place, Side::Gold);
+        let predicted =
+            if gold.is_empty() { Vec::new() } else { dialogue.turns_with(view, place, Side::Predicted) };
+        gold.into_iter().enumerate().map(move |(number, turn)| {
             let delay = predicted.get(number).map(|&called| called as i64 - turn as i64);
             OnsetDelay { place, turn, delay }
         })

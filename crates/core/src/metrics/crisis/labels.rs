@@ -21,7 +21,12 @@ impl CrisisSet {
 
     /// The labels in taxonomy order.
     pub fn iter(self) -> impl Iterator<Item = CrisisLabel> {
-        CrisisLabel::ALL.iter().copied().filter(move |&label| self.contains(label))
+        let mut rest = self.0;
+        std::iter::from_fn(move || {
+            let place = rest.trailing_zeros() as usize;
+            rest &= rest.wrapping_sub(1);
+            CrisisLabel::ALL.get(place).copied()
+        })
     }
 }
 

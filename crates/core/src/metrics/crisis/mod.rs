@@ -144,14 +144,16 @@ pub fn count_crisis(dialogue: &CrisisDialogue, reading: &CrisisReading) -> Multi
     if all.gold.is_empty() && reading.empty == EmptyDialogues::LeftOut {
         return counts;
     }
-    let mut count = |turn: &CrisisTurn| counts.count(&view.flags(turn.gold), &view.flags(turn.predicted));
+    let flags = |set: CrisisSet| if set.is_empty() { Vec::new() } else { view.flags(set) };
+    let mut count = |turn: &CrisisTurn| counts.count(&flags(turn.gold), &flags(turn.predicted));
     match reading.setting {
         CrisisSetting::Dialogue => count(&all),
         CrisisSetting::Turn { tolerance } => {
             dialogue.turns.iter().for_each(count);
-            for (place, label) in counts.labels.iter_mut().enumerate() {
-                *label = matched(dialogue, view, place, tolerance);
-            }
+            // A tolerance matters where a label is wrong in both ways.
+            let labels = counts.labels.iter_mut().enumerate();
+            let missed = labels.filter(|(_, label)| tolerance > 0 && label.fp > 0 && label.fn_ > 0);
+            missed.for_each(|(place, label)| *label = matched(dialogue, view, place, tolerance));
         }
     }
     counts

@@ -6,9 +6,12 @@ use std::collections::BTreeMap;
 use mindrail_core::metrics::crisis::{CrisisDialogue, CrisisReading, LabelView, count_crisis};
 use mindrail_core::metrics::{MicroF1, MultilabelCounts};
 use mindrail_core::taxonomy::{CrisisLabel, Taxonomy as _};
+use rayon::prelude::*;
 
 use super::{Crisis, Judged, dialogue, timing};
-use crate::protocol::tally::{Line, Measure, Tally, ratio};
+use crate::protocol::definition::{Definition, f1, ratio, three};
+use crate::protocol::evaluation::{Entries, Evaluation, Measure, Summary, counts, entries};
+use crate::protocol::slice::Slice;
 
 /// The figures that stand at the head of a report, in this order.
 const HEAD: [&str; 6] =
@@ -27,202 +30,162 @@ pub(super) fn rows<'a>(judged: &'a [Judged<'a, Crisis>]) -> Vec<Row<'a>> {
     judged.iter().map(|one| Row { dialogue: dialogue(one), slices: &one.item.slices }).collect()
 }
 
-/// Number of dialogues of each slice value, by `slice=value`.
-pub(super) fn slices(rows: &[Row<'_>]) -> BTreeMap<String, usize> {
-    let mut found = BTreeMap::new();
-    for (slice, value) in rows.iter().flat_map(|row| row.slices) {
-        *found.entry(format!("{slice}={value}")).or_insert(0) += 1;
-    }
-    found
-}
-
 /// The evaluator.
-pub(super) fn evaluator(protocol: &Crisis, judged: &[Judged<'_, Crisis>], numbers: &[usize]) -> Tally {
+pub(super) fn evaluator(protocol: &Crisis, judged: &[Judged<'_, Crisis>], numbers: &[usize]) -> Evaluation {
     let rows = rows(judged);
-    let slices = slices(&rows);
-    let mut measures = levels(protocol, &rows);
-    measures.extend((1..=WIDEST).map(|within| tolerance(protocol, within)));
-    measures.extend(timing::measures(protocol, &rows));
-    measures.push(per_label(protocol, &rows));
-    let enough = slices.iter().filter(|(_, size)| **size >= protocol.min_slice);
-    measures.extend(enough.flat_map(|(name, &size)| sliced(protocol, name, size as u64)));
-    Tally::new(&rows, numbers, measures).headed(&HEAD)
-}
-
-/// tp, fp and fn of each label, then rows, exact rows, and tp, fp, fn of "any label".
-fn sums(dialogue: &CrisisDialogue, reading: &CrisisReading) -> Vec<f64> {
-    let counts = count_crisis(dialogue, reading);
-    let labels = counts.labels.iter().flat_map(|label| [label.tp, label.fp, label.fn_]);
-    let any = [counts.rows, counts.exact, counts.any.tp, counts.any.fp, counts.any.fn_];
-    labels.chain(any).map(|count| count as f64).collect()
-}
-
-/// The same counts as core's, from their sums.
-fn counts(sums: &[f64]) -> MultilabelCounts {
-    let whole = |sum: &f64| *sum as usize;
-    let (labels, any) = sums.split_at(sums.len().saturating_sub(5));
-    let mut counts = MultilabelCounts::new(0);
-    counts.labels = labels.chunks_exact(3).map(micro).collect();
-    if let [rows, exact, tp, fp, fn_] = any {
-        (counts.rows, counts.exact) = (whole(rows), whole(exact));
-        (counts.any.tp, counts.any.fp, counts.any.fn_) = (whole(tp), whole(fp), whole(fn_));
-    }
-    counts
-}
-
-fn micro(sums: &[f64]) -> MicroF1 {
-    let count = |place: usize| sums.get(place).map_or(0, |sum| *sum as usize);
-    MicroF1 { tp: count(0), fp: count(1), fn_: count(2) }
-}
-
-/// F1; none without anything in gold and prediction.
-fn f1(found: MicroF1) -> Option<f64> {
-    (found.tp + found.fp + found.fn_ > 0).then(|| found.f1())
-}
-
-/// Precision; none without predictions.
-fn precision(found: MicroF1) -> Option<f64> {
-    (found.tp + found.fp > 0).then(|| found.precision())
-}
-
-/// Recall; none without gold.
-fn recall(found: MicroF1) -> Option<f64> {
-    (found.tp + found.fn_ > 0).then(|| found.recall())
-}
-
-/// F1, precision and recall of some counts that the sums hold.
-fn three(name: &str, title: &str, of: fn(&[f64]) -> MicroF1, support: u64) -> Vec<Line> {
-    let line = |figure: &str, words: &str, ratio: fn(MicroF1) -> Option<f64>| {
-        Line::share(format!("{name}_{figure}"), format!("{title} {words}"), move |sums: &[f64]| {
-            ratio(of(sums))
-        })
-        .with_support(support)
-    };
-    vec![line("f1", "F1", f1), line("precision", "precision", precision), line("recall", "recall", recall)]
-}
-
-fn all_labels(sums: &[f64]) -> MicroF1 {
-    counts(sums).micro()
-}
-
-fn any_label(sums: &[f64]) -> MicroF1 {
-    let any = counts(sums).any;
-    MicroF1 { tp: any.tp, fp: any.fp, fn_: any.fn_ }
-}
-
-/// The number of gold labels under a reading.
-pub(super) fn support(rows: &[Row<'_>], reading: &CrisisReading) -> u64 {
-    let gold = |row: &Row<'_>| {
-        let found = count_crisis(&row.dialogue, reading).micro();
-        found.tp + found.fn_
-    };
-    rows.iter().map(gold).sum::<usize>() as u64
-}
-
-/// Every level and view: turns and dialogues, all labels, confirms only, alerts
-/// only, types only, tenses only, and any risk at all.
-fn levels<'a>(protocol: &Crisis, rows: &[Row<'_>]) -> Vec<Measure<'a, Row<'a>>> {
-    let turn = |labels| protocol.turn(labels, 0);
-    let whole = |labels| protocol.dialogue(labels);
-    let named = [
-        ("confirm", "Confirm-only turn", turn(LabelView::ConfirmOnly)),
-        ("confirm_dialogue", "Confirm-only dialogue", whole(LabelView::ConfirmOnly)),
-        ("alert", "Alert-only turn", turn(LabelView::AlertOnly)),
-        ("alert_dialogue", "Alert-only dialogue", whole(LabelView::AlertOnly)),
-        ("type", "Type-only turn", turn(LabelView::TypeOnly)),
-        ("type_dialogue", "Type-only dialogue", whole(LabelView::TypeOnly)),
-        ("time", "Time-only turn", turn(LabelView::TimeOnly)),
-        ("time_dialogue", "Time-only dialogue", whole(LabelView::TimeOnly)),
-    ];
+    let turn = scored(&rows, protocol.turn(protocol.turn_labels, 0));
+    let whole = scored(&rows, protocol.dialogue(protocol.dialogue_labels));
     let mut measures = vec![
-        headline(protocol, "turn", "Turn", turn(protocol.turn_labels), rows),
-        headline(protocol, "dialogue", "Dialogue", whole(protocol.dialogue_labels), rows),
+        headline(protocol, ["turn", "Turn"], &turn),
+        headline(protocol, ["dialogue", "Dialogue"], &whole),
     ];
-    measures.extend(named.map(|(name, title, reading)| {
-        let lines = three(name, title, all_labels, support(rows, &reading));
-        Measure::new(move |row: &Row<'_>| sums(&row.dialogue, &reading), lines)
-    }));
-    measures
+    measures.extend(views(protocol, &rows));
+    measures.extend((1..=WIDEST).map(|within| tolerance(protocol, within, &rows)));
+    measures.extend(timing::measures(protocol, &rows));
+    measures.push(per_label(&scored(&rows, protocol.turn(LabelView::All, 0))));
+    let mut slices = Slice::all(rows.iter().map(|row| row.slices));
+    slices.retain(|slice| slice.items >= protocol.min_slice);
+    for slice in &slices {
+        let own: Vec<usize> = (0..rows.len()).filter(|&place| slice.holds(rows[place].slices)).collect();
+        let turns = own.iter().map(|&place| (place, &turn[place]));
+        measures.push(sliced_turns(slice, turns));
+        let dialogues = own.iter().map(|&place| (place, &whole[place]));
+        measures.push(pooled(dialogues, vec![f1_of("dialogue_f1", "Dialogue F1").of_slice(slice)]));
+    }
+    Evaluation::new(numbers, measures, Vec::new()).headed(&HEAD)
 }
 
-fn headline<'a>(
-    protocol: &Crisis,
-    name: &str,
-    title: &str,
-    reading: CrisisReading,
-    rows: &[Row<'_>],
-) -> Measure<'a, Row<'a>> {
-    let macro_over = protocol.macro_over;
-    let mut lines = three(name, title, all_labels, support(rows, &reading));
-    lines.push(Line::share(format!("{name}_macro_f1"), format!("{title} macro F1"), move |sums| {
-        Some(counts(sums).macro_average(macro_over)?.f1)
-    }));
-    let exact = if name == "turn" { "exact_match".to_owned() } else { format!("{name}_exact_match") };
-    lines.push(Line::share(exact, format!("{title} exact match"), |sums| counts(sums).exact_match()));
-    lines.extend(three(&format!("{name}_any"), &format!("{title} any-risk"), any_label, 0).into_iter().map(
-        |mut line| {
-            line.figure.support = None;
-            line
-        },
+/// The counts of each dialogue under a reading.
+pub(super) fn scored(rows: &[Row<'_>], reading: CrisisReading) -> Vec<MultilabelCounts> {
+    rows.par_iter().map(|row| count_crisis(&row.dialogue, &reading)).collect()
+}
+
+impl Summary for MultilabelCounts {
+    /// From the sums tp, fp and fn of each label, then rows, exact rows, and tp,
+    /// fp, fn of "any label".
+    fn of(sums: &[f64]) -> Self {
+        let (labels, any) = sums.split_at(sums.len() - 5);
+        let mut found = Self { labels: Vec::of(labels), ..Self::default() };
+        [found.rows, found.exact, found.any.tp, found.any.fp, found.any.fn_] = counts(any);
+        found
+    }
+}
+
+/// What a dialogue adds to these sums.
+fn all_entries(found: &MultilabelCounts) -> Entries {
+    let any = [found.rows, found.exact, found.any.tp, found.any.fp, found.any.fn_];
+    entries(label_counts(found).chain(any))
+}
+
+fn label_counts(found: &MultilabelCounts) -> impl Iterator<Item = usize> + '_ {
+    found.labels.iter().flat_map(|label| [label.tp, label.fp, label.fn_])
+}
+
+/// Figures of all labels pooled.
+fn pooled<'a>(
+    found: impl Iterator<Item = (usize, &'a MultilabelCounts)>,
+    figures: Vec<Definition<MicroF1>>,
+) -> Measure {
+    let pooled = |found: &MultilabelCounts| {
+        let MicroF1 { tp, fp, fn_ } = found.micro();
+        entries([tp, fp, fn_])
+    };
+    Measure::new(3, found.map(|(place, found)| (place, pooled(found))), figures)
+}
+
+fn f1_of(name: impl Into<String>, title: impl Into<String>) -> Definition<MicroF1> {
+    Definition::share(name, title, |found: &MicroF1| f1(*found))
+}
+
+/// The number of gold labels.
+pub(super) fn support(found: &[MultilabelCounts]) -> usize {
+    let all: MicroF1 = found.iter().map(MultilabelCounts::micro).sum();
+    all.tp + all.fn_
+}
+
+/// How the F1, precision and recall of a level or view are called.
+fn named(name: &str, title: &str) -> impl Fn(&str, &str) -> [String; 2] {
+    move |figure, _| {
+        let words = if figure == "f1" { "F1" } else { figure };
+        [format!("{name}_{figure}"), format!("{title} {words}")]
+    }
+}
+
+/// The full figures of a level.
+fn headline(protocol: &Crisis, [name, title]: [&str; 2], found: &[MultilabelCounts]) -> Measure {
+    let support = support(found);
+    let pooled = three(named(name, title), |found: &MultilabelCounts| found.micro());
+    let mut figures: Vec<_> = pooled.into_iter().map(|figure| figure.on(support)).collect();
+    let over = protocol.macro_over;
+    figures.push(Definition::share(
+        format!("{name}_macro_f1"),
+        format!("{title} macro F1"),
+        move |found: &MultilabelCounts| Some(found.macro_average(over)?.f1),
     ));
-    Measure::new(move |row: &Row<'_>| sums(&row.dialogue, &reading), lines)
+    let exact = if name == "turn" { "exact_match".to_owned() } else { format!("{name}_exact_match") };
+    figures.push(Definition::share(exact, format!("{title} exact match"), MultilabelCounts::exact_match));
+    let (any_name, any_title) = (format!("{name}_any"), format!("{title} any-risk"));
+    figures.extend(three(named(&any_name, &any_title), |found: &MultilabelCounts| found.any));
+    let labels = found.first().map_or(0, |found| found.labels.len());
+    let all = found.iter().enumerate().map(|(place, found)| (place, all_entries(found)));
+    Measure::new(3 * labels + 5, all, figures)
 }
 
-fn tolerance<'a>(protocol: &Crisis, within: usize) -> Measure<'a, Row<'a>> {
-    let reading = protocol.turn(protocol.turn_labels, within);
-    let line =
-        Line::share(format!("turn_f1_within_{within}"), format!("Turn F1 within {within} user turns"), |s| {
-            f1(all_labels(s))
-        });
-    Measure::new(move |row: &Row<'_>| sums(&row.dialogue, &reading), vec![line])
+/// Confirms only, alerts only, types only, tenses only, of turns and dialogues.
+fn views(protocol: &Crisis, rows: &[Row<'_>]) -> Vec<Measure> {
+    let views = [
+        ("confirm", "Confirm-only", LabelView::ConfirmOnly),
+        ("alert", "Alert-only", LabelView::AlertOnly),
+        ("type", "Type-only", LabelView::TypeOnly),
+        ("time", "Time-only", LabelView::TimeOnly),
+    ];
+    let levels = views.into_iter().flat_map(|(name, title, view)| {
+        [
+            (name.to_owned(), format!("{title} turn"), protocol.turn(view, 0)),
+            (format!("{name}_dialogue"), format!("{title} dialogue"), protocol.dialogue(view)),
+        ]
+    });
+    let measure = |(name, title, reading): (String, String, CrisisReading)| {
+        let found = scored(rows, reading);
+        let support = support(&found);
+        let figures = three(named(&name, &title), |found: &MicroF1| *found).into_iter();
+        pooled(found.iter().enumerate(), figures.map(|figure| figure.on(support)).collect())
+    };
+    levels.map(measure).collect()
+}
+
+fn tolerance(protocol: &Crisis, within: usize, rows: &[Row<'_>]) -> Measure {
+    let found = scored(rows, protocol.turn(protocol.turn_labels, within));
+    let title = format!("Turn F1 within {within} user turns");
+    pooled(found.iter().enumerate(), vec![f1_of(format!("turn_f1_within_{within}"), title)])
 }
 
 /// F1, precision and recall of each of the sixteen labels.
-fn per_label<'a>(protocol: &Crisis, rows: &[Row<'_>]) -> Measure<'a, Row<'a>> {
-    let reading = protocol.turn(LabelView::All, 0);
-    let mut lines = Vec::new();
+fn per_label(found: &[MultilabelCounts]) -> Measure {
+    let mut figures = Vec::new();
     for &label in CrisisLabel::ALL {
-        let place = 3 * label.index();
-        let gold = rows.iter().flat_map(|row| &row.dialogue.turns).filter(|turn| turn.gold.contains(label));
-        let support = gold.count() as u64;
-        let mut line = |figure: &str, ratio: fn(MicroF1) -> Option<f64>| {
-            let name = format!("{figure}@label={}", label.wire());
-            let title = format!("{}, {}", figure.to_uppercase(), label.wire());
-            let formula = move |sums: &[f64]| ratio(micro(&sums[place..place + 3]));
-            lines.push(Line::share(name, title, formula).with_support(support));
+        let place = label.index();
+        let gold = |found: &MultilabelCounts| found.labels[place].tp + found.labels[place].fn_;
+        let support = found.iter().map(gold).sum();
+        let names = |figure: &str, title: &str| {
+            [format!("{figure}@label={}", label.wire()), format!("{title}, {}", label.wire())]
         };
-        line("f1", f1);
-        line("precision", precision);
-        line("recall", recall);
+        let own = three(names, move |labels: &Vec<MicroF1>| labels[place]);
+        figures.extend(own.into_iter().map(|figure| figure.on(support)));
     }
-    Measure::new(move |row: &Row<'_>| sums(&row.dialogue, &reading), lines)
+    let counts = found.iter().enumerate().map(|(place, found)| (place, entries(label_counts(found))));
+    Measure::new(3 * CrisisLabel::ALL.len(), counts, figures)
 }
 
-fn sliced<'a>(protocol: &Crisis, name: &'a str, size: u64) -> Vec<Measure<'a, Row<'a>>> {
-    let (slice, value) = name.split_once('=').unwrap_or((name, ""));
-    let measure = move |reading: CrisisReading, lines: Vec<Line>| {
-        let zeros = 3 * reading.labels.names().len() + 5;
-        let own = move |row: &Row<'_>| {
-            let belongs = row.slices.get(slice).is_some_and(|own| own == value);
-            if belongs { sums(&row.dialogue, &reading) } else { vec![0.0; zeros] }
-        };
-        Measure::new(own, lines)
+/// The turn level of a slice.
+fn sliced_turns<'a>(slice: &Slice, found: impl Iterator<Item = (usize, &'a MultilabelCounts)>) -> Measure {
+    let mut figures = three(named("turn", "Turn"), |sums: &[f64; 5]| MicroF1::of(&sums[..3]));
+    let exact = |sums: &[f64; 5]| ratio(sums[3], sums[4]);
+    figures.push(Definition::share("exact_match", "Exact match", exact));
+    let sums = |found: &MultilabelCounts| {
+        let MicroF1 { tp, fp, fn_ } = found.micro();
+        entries([tp, fp, fn_, found.exact, found.rows])
     };
-    let line = |figure: &str, title: &str, formula: fn(&[f64]) -> Option<f64>| {
-        Line::share(format!("{figure}@{name}"), format!("{title}, {name}"), formula).with_support(size)
-    };
-    let turn = vec![
-        line("turn_f1", "Turn F1", |sums| f1(all_labels(sums))),
-        line("turn_precision", "Turn precision", |sums| precision(all_labels(sums))),
-        line("turn_recall", "Turn recall", |sums| recall(all_labels(sums))),
-        line("exact_match", "Exact match", |sums| {
-            let counts = counts(sums);
-            ratio(counts.exact as f64, counts.rows as f64)
-        }),
-    ];
-    let whole = vec![line("dialogue_f1", "Dialogue F1", |sums| f1(all_labels(sums)))];
-    vec![
-        measure(protocol.turn(protocol.turn_labels, 0), turn),
-        measure(protocol.dialogue(protocol.dialogue_labels), whole),
-    ]
+    let figures = figures.into_iter().map(|figure| figure.of_slice(slice)).collect();
+    Measure::new(5, found.map(|(place, found)| (place, sums(found))), figures)
 }

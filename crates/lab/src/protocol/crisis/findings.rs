@@ -11,10 +11,11 @@ use mindrail_core::metrics::crisis::{
 use mindrail_core::metrics::{auroc, average_precision};
 use mindrail_core::taxonomy::{CrisisLabel, Taxonomy as _};
 
-use super::evaluator::{Row, WIDEST, rows, slices, support};
+use super::evaluator::{Row, WIDEST, rows, scored, support};
 use super::timing::{DEADLINES, false_positive_cost, rate};
 use super::{Crisis, FalsePositiveCost, Judged, LatencyRate, StrayLabel, TurnAnswer};
-use crate::protocol::figures::{bar, cell, plain, section, table, text};
+use crate::protocol::figures::{bar, cell, count, plain, section, slice_bars, slice_tables, table, text};
+use crate::protocol::slice::Slice;
 use crate::protocol::{Findings, Intervals};
 use crate::published;
 use crate::report::{Bar, Cell, Chart, HistogramColumn, Section, Unit};
@@ -23,7 +24,7 @@ pub(super) fn findings(protocol: &Crisis, judged: &[Judged<'_, Crisis>], interva
     let rows = rows(judged);
     let mut sections = vec![
         levels(intervals),
-        labels(protocol, &rows, intervals),
+        labels(&rows, intervals),
         tolerance(protocol, &rows, intervals),
         delays(&rows, intervals),
         warnings(protocol, &rows, intervals),
@@ -71,21 +72,22 @@ fn levels(intervals: &Intervals) -> Section {
     section
 }
 
-fn labels(protocol: &Crisis, rows: &[Row<'_>], intervals: &Intervals) -> Section {
-    let reading = protocol.turn(LabelView::All, 0);
-    let support = |label: CrisisLabel| {
-        let turns = rows.iter().flat_map(|row| &row.dialogue.turns);
-        turns.filter(|turn| turn.gold.contains(label)).count() as u64
-    };
+/// User turns with a gold label, of all rows.
+fn cases(rows: &[Row<'_>], label: CrisisLabel) -> usize {
+    let turns = rows.iter().flat_map(|row| &row.dialogue.turns);
+    turns.filter(|turn| turn.gold.contains(label)).count()
+}
+
+fn labels(rows: &[Row<'_>], intervals: &Intervals) -> Section {
     let name = |figure: &str, label: CrisisLabel| format!("{figure}@label={}", label.wire());
     let row = |&label: &CrisisLabel| {
-        let mut row = vec![text(label.wire()), Cell::Count(support(label))];
+        let mut row = vec![text(label.wire()), count(cases(rows, label))];
         row.extend(
             ["f1", "precision", "recall"].map(|figure| cell(intervals, &name(figure, label), Unit::Share)),
         );
         row
     };
-    let total = self::support(rows, &reading);
+    let total: usize = CrisisLabel::ALL.iter().map(|&label| cases(rows, label)).sum();
     let mut section = section(
         "labels",
         "The sixteen labels",
@@ -96,7 +98,7 @@ fn labels(protocol: &Crisis, rows: &[Row<'_>], intervals: &Intervals) -> Section
         &["Label", "Cases", "F1", "Precision", "Recall"],
         CrisisLabel::ALL.iter().map(row).collect(),
     ));
-    let one = |&label: &CrisisLabel| bar(intervals, &name("f1", label), label.wire(), support(label));
+    let one = |&label: &CrisisLabel| bar(intervals, &name("f1", label), label.wire(), cases(rows, label));
     section.charts.push(Chart::Bars {
         title: "Turn F1 of each label".to_owned(),
         axis: "F1".to_owned(),
@@ -106,7 +108,7 @@ fn labels(protocol: &Crisis, rows: &[Row<'_>], intervals: &Intervals) -> Section
 }
 
 fn tolerance(protocol: &Crisis, rows: &[Row<'_>], intervals: &Intervals) -> Section {
-    let cases = support(rows, &protocol.turn(protocol.turn_labels, 0));
+    let cases = support(&scored(rows, protocol.turn(protocol.turn_labels, 0)));
     let one = |within: usize| -> Bar {
         match within {
             0 => bar(intervals, "turn_f1", "exact turn", cases),
@@ -247,24 +249,19 @@ fn slice_section(protocol: &Crisis, rows: &[Row<'_>], intervals: &Intervals) -> 
             protocol.min_slice
         ),
     );
-    let all = slices(rows);
-    let figures = ["turn_f1", "turn_precision", "turn_recall", "dialogue_f1", "exact_match"];
-    let mut by_slice: BTreeMap<&str, Vec<Vec<Cell>>> = BTreeMap::new();
-    for (name, &size) in &all {
-        let (slice, value) = name.split_once('=').unwrap_or((name, ""));
-        let mut row = vec![text(value), Cell::Count(size as u64)];
-        row.extend(figures.map(|figure| cell(intervals, &format!("{figure}@{name}"), Unit::Share)));
-        by_slice.entry(slice).or_default().push(row);
-    }
-    let columns = ["Slice", "Dialogues", "Turn F1", "Precision", "Recall", "Dialogue F1", "Exact match"];
-    let tables = by_slice.into_iter().map(|(slice, rows)| table(&format!("By {slice}"), &columns, rows));
-    section.tables = tables.collect();
-    let shown = all.iter().filter(|(_, size)| **size >= protocol.min_slice);
-    let bars = shown.map(|(name, &size)| bar(intervals, &format!("turn_f1@{name}"), name, size as u64));
+    let slices = Slice::all(rows.iter().map(|row| row.slices));
+    let figures = [
+        ("Turn F1", "turn_f1"),
+        ("Precision", "turn_precision"),
+        ("Recall", "turn_recall"),
+        ("Dialogue F1", "dialogue_f1"),
+        ("Exact match", "exact_match"),
+    ];
+    section.tables = slice_tables(&slices, &figures, intervals);
     section.charts.push(Chart::Bars {
         title: "Turn F1 of each slice".to_owned(),
         axis: "F1".to_owned(),
-        bars: bars.collect(),
+        bars: slice_bars(&slices, protocol.min_slice, "turn_f1", intervals),
     });
     section
 }

@@ -12,7 +12,8 @@ use mindrail_core::metrics::crisis::{
 
 use super::evaluator::Row;
 use super::{Crisis, FalsePositiveCost, LatencyRate};
-use crate::protocol::tally::{Line, Measure, ratio};
+use crate::protocol::definition::{Definition, ratio};
+use crate::protocol::evaluation::{Entries, Measure, Summary, entries, one, place_of_decision};
 use crate::report::{Better, Unit};
 
 /// Delays and latencies beyond this many user turns are counted at this many.
@@ -22,111 +23,122 @@ const FARTHEST: i64 = 64;
 pub(super) const DEADLINES: [u32; 4] = [1, 2, 3, 5];
 
 /// The measures of this module.
-pub(super) fn measures<'a>(protocol: &Crisis, rows: &[Row<'_>]) -> Vec<Measure<'a, Row<'a>>> {
+pub(super) fn measures(protocol: &Crisis, rows: &[Row<'_>]) -> Vec<Measure> {
     let mut measures = vec![
         delays("alert", "Alerts", LabelView::AlertOnly, rows),
         delays("confirm", "Confirms", LabelView::ConfirmOnly, rows),
         warnings(protocol, rows),
-        alarms(protocol.false_alarm_tolerance),
+        alarms(protocol.false_alarm_tolerance, rows),
         latency(protocol, rows),
     ];
     let cost = false_positive_cost(protocol, rows);
-    measures.extend(DEADLINES.map(|o| erde(o, cost)));
+    measures.extend(DEADLINES.map(|o| erde(o, cost, rows)));
     measures
 }
 
-/// A count for each delay from -[`FARTHEST`] to [`FARTHEST`], then those without one.
-fn histogram(delays: impl Iterator<Item = Option<i64>>) -> Vec<f64> {
-    let mut sums = vec![0.0; 2 * FARTHEST as usize + 2];
-    for delay in delays {
-        let place = delay.map_or(2 * FARTHEST + 1, |d| d.clamp(-FARTHEST, FARTHEST) + FARTHEST);
-        sums[place as usize] += 1.0;
+/// What each dialogue adds to a table.
+fn placed<'a>(
+    rows: &'a [Row<'_>],
+    entries: impl Fn(&CrisisDialogue) -> Entries + 'a,
+) -> impl Iterator<Item = (usize, Entries)> + 'a {
+    rows.iter().enumerate().map(move |(place, row)| (place, entries(&row.dialogue)))
+}
+
+/// Cells of a histogram: the delays from -[`FARTHEST`] to [`FARTHEST`], then
+/// those without one.
+const DELAYS: usize = 2 * FARTHEST as usize + 2;
+
+fn histogram(delays: impl Iterator<Item = Option<i64>>) -> Entries {
+    let cell = |delay: i64| (delay.clamp(-FARTHEST, FARTHEST) + FARTHEST) as usize;
+    delays.map(|delay| one(delay.map_or(DELAYS - 1, cell))).collect()
+}
+
+impl Summary for DelayCounts {
+    fn of(sums: &[f64]) -> Self {
+        let called = sums[..DELAYS - 1].iter().enumerate().filter(|(_, count)| **count > 0.0);
+        Self {
+            histogram: called.map(|(place, &count)| (place as i64 - FARTHEST, count as usize)).collect(),
+            missed: sums[DELAYS - 1] as usize,
+        }
     }
-    sums
 }
 
-fn delay_counts(sums: &[f64]) -> Option<DelayCounts> {
-    let (missed, called) = sums.split_last()?;
-    let called = called.iter().enumerate().filter(|(_, count)| **count > 0.0);
-    Some(DelayCounts {
-        histogram: called.map(|(place, &count)| (place as i64 - FARTHEST, count as usize)).collect(),
-        missed: *missed as usize,
-    })
-}
-
-fn delays<'a>(name: &str, title: &str, view: LabelView, rows: &[Row<'_>]) -> Measure<'a, Row<'a>> {
-    let support = rows.iter().map(|row| onset_delays(&row.dialogue, view).len()).sum::<usize>() as u64;
+fn delays(name: &str, title: &str, view: LabelView, rows: &[Row<'_>]) -> Measure {
+    let support = rows.iter().map(|row| onset_delays(&row.dialogue, view).len()).sum();
     let share = |kind: &str, count: fn(&DelayCounts) -> usize, better| {
         let words = kind.replace('_', " ");
-        Line::share(format!("{name}_{kind}"), format!("{title}: {words}"), move |sums: &[f64]| {
-            let counts = delay_counts(sums)?;
-            ratio(count(&counts) as f64, counts.onsets() as f64)
-        })
-        .with_better(better)
-        .with_support(support)
+        Definition::share(
+            format!("{name}_{kind}"),
+            format!("{title}: {words}"),
+            move |found: &DelayCounts| ratio(count(found) as f64, found.onsets() as f64),
+        )
+        .better(better)
+        .on(support)
     };
-    let median = Line::share(format!("{name}_median_delay"), format!("{title}: median delay"), |sums| {
-        delay_counts(sums)?.median()
-    });
-    let lines = vec![
+    let median = Definition::share(
+        format!("{name}_median_delay"),
+        format!("{title}: median delay"),
+        DelayCounts::median,
+    );
+    let figures = vec![
         share("early", DelayCounts::early, Better::Neither),
         share("on_time", DelayCounts::on_time, Better::Higher),
         share("late", DelayCounts::late, Better::Lower),
-        share("missed", |counts| counts.missed, Better::Lower),
-        median.with_unit(Unit::Turns).with_better(Better::Neither).with_support(support),
+        share("missed", |found| found.missed, Better::Lower),
+        median.in_unit(Unit::Turns).better(Better::Neither).on(support),
     ];
     let delay = |onset: OnsetDelay| onset.delay;
-    Measure::new(
-        move |row: &Row<'_>| histogram(onset_delays(&row.dialogue, view).into_iter().map(delay)),
-        lines,
-    )
+    let delays =
+        move |dialogue: &CrisisDialogue| histogram(onset_delays(dialogue, view).into_iter().map(delay));
+    Measure::new(DELAYS, placed(rows, delays), figures)
 }
 
 /// Leads: positive where the warning came before the Confirm.
-fn warnings<'a>(protocol: &Crisis, rows: &[Row<'_>]) -> Measure<'a, Row<'a>> {
+fn warnings(protocol: &Crisis, rows: &[Row<'_>]) -> Measure {
     let window = protocol.window;
-    let support = rows.iter().map(|row| lead_times(&row.dialogue, window).len()).sum::<usize>() as u64;
-    let warned = Line::share("warned_by_confirm", "Confirms warned of in time", |sums| {
-        let counts = delay_counts(sums)?;
-        ratio((counts.on_time() + counts.late()) as f64, counts.onsets() as f64)
-    });
-    let before = Line::share("warned_before_confirm", "Confirms warned of before", |sums| {
-        let counts = delay_counts(sums)?;
-        ratio(counts.late() as f64, counts.onsets() as f64)
-    });
-    let lead =
-        Line::share("median_lead", "Median lead time of the warned", |sums| delay_counts(sums)?.median());
-    let lines = vec![
-        warned.with_support(support),
-        before.with_support(support),
-        lead.with_unit(Unit::Turns).with_support(support),
+    let support = rows.iter().map(|row| lead_times(&row.dialogue, window).len()).sum();
+    let warned = |name: &str, title: &str, count: fn(&DelayCounts) -> usize| {
+        Definition::share(name, title, move |found: &DelayCounts| {
+            ratio(count(found) as f64, found.onsets() as f64)
+        })
+        .on(support)
+    };
+    let lead = Definition::share("median_lead", "Median lead time of the warned", DelayCounts::median);
+    let figures = vec![
+        warned("warned_by_confirm", "Confirms warned of in time", |found| found.on_time() + found.late()),
+        warned("warned_before_confirm", "Confirms warned of before", DelayCounts::late),
+        lead.in_unit(Unit::Turns).on(support),
     ];
-    let leads = |lead: LeadTime| lead.lead;
-    Measure::new(
-        move |row: &Row<'_>| histogram(lead_times(&row.dialogue, window).into_iter().map(leads)),
-        lines,
-    )
+    let lead = |lead: LeadTime| lead.lead;
+    let leads =
+        move |dialogue: &CrisisDialogue| histogram(lead_times(dialogue, window).into_iter().map(lead));
+    Measure::new(DELAYS, placed(rows, leads), figures)
 }
 
-fn alarms<'a>(tolerance: usize) -> Measure<'a, Row<'a>> {
+fn alarms(tolerance: usize, rows: &[Row<'_>]) -> Measure {
+    type Sums = [f64; 5];
     let per_dialogue =
-        Line::share("false_alarms_per_dialogue", "False alarms per dialogue", |sums| ratio(sums[0], sums[1]));
-    let per_turns = Line::share("false_alarms_per_100_turns", "False alarms per 100 user turns", |sums| {
-        Some(100.0 * ratio(sums[0], sums[2])?)
-    });
-    let quiet = Line::share("quiet_alarmed", "Dialogues without crisis that raise an alarm", |sums| {
-        ratio(sums[3], sums[4])
-    });
-    let lower = |line: Line| line.with_better(Better::Lower);
-    let number = |line: Line| lower(line).with_unit(Unit::Number);
-    let sums = move |row: &Row<'_>| {
-        let found = false_alarms(std::slice::from_ref(&row.dialogue), LabelView::All, tolerance);
-        let all = row.dialogue.union();
-        let quiet = f64::from(u8::from(all.gold.is_empty()));
-        let alarmed = f64::from(u8::from(!all.predicted.is_empty()));
-        vec![found.alarms as f64, 1.0, found.turns as f64, quiet * alarmed, quiet]
+        Definition::share("false_alarms_per_dialogue", "False alarms per dialogue", |sums: &Sums| {
+            ratio(sums[0], sums[1])
+        });
+    let per_turns =
+        Definition::share("false_alarms_per_100_turns", "False alarms per 100 user turns", |sums: &Sums| {
+            Some(100.0 * ratio(sums[0], sums[2])?)
+        });
+    let quiet =
+        Definition::share("quiet_alarmed", "Dialogues without crisis that raise an alarm", |sums: &Sums| {
+            ratio(sums[3], sums[4])
+        });
+    let sums = move |dialogue: &CrisisDialogue| {
+        let found = false_alarms(std::slice::from_ref(dialogue), LabelView::All, tolerance);
+        let all = dialogue.union();
+        let quiet = usize::from(all.gold.is_empty());
+        let alarmed = usize::from(!all.predicted.is_empty());
+        entries([found.alarms, 1, found.turns, quiet * alarmed, quiet])
     };
-    Measure::new(sums, vec![number(per_dialogue), number(per_turns), lower(quiet)])
+    let number = |figure: Definition<Sums>| figure.better(Better::Lower).in_unit(Unit::Number);
+    let figures = vec![number(per_dialogue), number(per_turns), quiet.better(Better::Lower)];
+    Measure::new(5, placed(rows, sums), figures)
 }
 
 /// The decision on a row's dialogue: any label at all.
@@ -145,11 +157,13 @@ pub(super) fn false_positive_cost(protocol: &Crisis, rows: &[Row<'_>]) -> f64 {
     }
 }
 
-fn erde<'a>(o: u32, false_positive: f64) -> Measure<'a, Row<'a>> {
+fn erde(o: u32, false_positive: f64, rows: &[Row<'_>]) -> Measure {
     let costs = ErdeCosts::new(f64::from(o), false_positive);
-    let line = Line::share(format!("erde_{o}"), format!("ERDE {o}"), |sums| ratio(sums[0], sums[1]));
-    let sums = move |row: &Row<'_>| vec![erde_cost(decision(&row.dialogue), &costs), 1.0];
-    Measure::new(sums, vec![line.with_better(Better::Lower)])
+    let mean = Definition::share(format!("erde_{o}"), format!("ERDE {o}"), |sums: &[f64; 2]| {
+        ratio(sums[0], sums[1])
+    });
+    let cost = move |dialogue: &CrisisDialogue| vec![(0, erde_cost(decision(dialogue), &costs)), one(1)];
+    Measure::new(2, placed(rows, cost), vec![mean.better(Better::Lower)])
 }
 
 /// The rate p that the option names; none where the median dialogue has one
@@ -173,44 +187,38 @@ pub(super) fn rate(protocol: &Crisis, rows: &[Row<'_>]) -> Option<f64> {
     }
 }
 
-/// tp, fp, fn, tn, then the number found after 1, 2, … [`FARTHEST`] user turns.
-fn latency<'a>(protocol: &Crisis, rows: &[Row<'_>]) -> Measure<'a, Row<'a>> {
-    let rate = rate(protocol, rows);
-    let sums = |row: &Row<'_>| {
-        let decision = decision(&row.dialogue);
-        let mut sums = vec![0.0; 4 + FARTHEST as usize];
-        let place = match (decision.positive, decision.decided_after) {
-            (true, Some(after)) => {
-                sums[3 + after.get().min(FARTHEST as usize)] = 1.0;
-                0
-            }
-            (false, Some(_)) => 1,
-            (true, None) => 2,
-            (false, None) => 3,
-        };
-        sums[place] = 1.0;
-        sums
-    };
-    let figure = Line::share("f_latency", "F latency", move |sums| latency_counts(sums).f_latency(rate?));
-    let speed = Line::share("speed", "Speed of right decisions", move |sums| {
-        let counts = latency_counts(sums);
-        counts.median_latency().and(rate).map(|rate| counts.speed(rate))
-    });
-    let median = Line::share("median_latency", "Median latency of right decisions", |sums| {
-        latency_counts(sums).median_latency()
-    });
-    let lines = vec![figure, speed, median.with_unit(Unit::Turns).with_better(Better::Lower)];
-    Measure::new(sums, lines)
+/// Cells of the decisions: tp, fp, fn, tn, then the number found after 1, 2, …
+/// [`FARTHEST`] user turns.
+const DECISIONS: usize = 4 + FARTHEST as usize;
+
+impl Summary for LatencyCounts {
+    fn of(sums: &[f64]) -> Self {
+        let found = (1..=FARTHEST as usize).filter_map(|after| {
+            let count = sums[3 + after] as usize;
+            Some((NonZeroUsize::new(after)?, count)).filter(|_| count > 0)
+        });
+        Self { decisions: Confusion::of(&sums[..4]), latencies: found.collect() }
+    }
 }
 
-fn latency_counts(sums: &[f64]) -> LatencyCounts {
-    let count = |place: usize| sums.get(place).map_or(0, |sum| *sum as usize);
-    let latencies = (1..=FARTHEST as usize).filter_map(|after| {
-        let found = count(3 + after);
-        Some((NonZeroUsize::new(after)?, found)).filter(|_| found > 0)
+fn latency(protocol: &Crisis, rows: &[Row<'_>]) -> Measure {
+    let rate = rate(protocol, rows);
+    let cells = |dialogue: &CrisisDialogue| {
+        let EarlyDecision { positive, decided_after } = decision(dialogue);
+        let found = decided_after.filter(|_| positive);
+        let after = found.map(|after| one(3 + after.get().min(FARTHEST as usize)));
+        after.into_iter().chain([one(place_of_decision(positive, decided_after.is_some()))]).collect()
+    };
+    let figure =
+        Definition::share("f_latency", "F latency", move |found: &LatencyCounts| found.f_latency(rate?));
+    let speed = Definition::share("speed", "Speed of right decisions", move |found: &LatencyCounts| {
+        found.median_latency().and(rate).map(|rate| found.speed(rate))
     });
-    LatencyCounts {
-        decisions: Confusion { tp: count(0), fp: count(1), fn_: count(2), tn: count(3) },
-        latencies: latencies.collect(),
-    }
+    let median = Definition::share(
+        "median_latency",
+        "Median latency of right decisions",
+        LatencyCounts::median_latency,
+    );
+    let figures = vec![figure, speed, median.in_unit(Unit::Turns).better(Better::Lower)];
+    Measure::new(DECISIONS, placed(rows, cells), figures)
 }

@@ -5,20 +5,20 @@
 use std::collections::BTreeMap;
 
 use mindrail_core::metrics::{
-    Binning, Confusion, OperatingPoint, calibration_error, calibration_noise_floor, pr_curve,
-    reliability_bins, roc_curve,
+    Binning, Confusion, calibration_error, calibration_noise_floor, pr_curve, reliability_bins,
 };
 use mindrail_core::taxonomy::{Signal, Taxonomy as _};
 
-use super::evaluator::{PREVALENCES, Row, rows, slices};
+use super::evaluator::{PREVALENCES, Row, rows};
 use super::{Decision, Distress, Judged};
-use crate::protocol::figures::{bar, cell, plain, section, table, text};
+use crate::protocol::figures::{
+    CURVE_POINTS, bar, cell, count, names, plain, reliability, roc, section, slice_bars, slice_tables, table,
+    text,
+};
+use crate::protocol::slice::Slice;
 use crate::protocol::{Findings, Intervals};
 use crate::published;
-use crate::report::{Cell, Chart, Curve, Interval, Mark, ReliabilityBin, Section, Unit};
-
-/// Points that a curve has at most.
-const CURVE_POINTS: usize = 400;
+use crate::report::{Chart, Curve, Mark, Section, Unit};
 
 pub(super) fn findings(
     protocol: &Distress,
@@ -53,7 +53,7 @@ fn decision(rows: &[Row<'_>]) -> Section {
         section("decision", "The decision", "Missed people stand in the first row, second column.");
     section.charts.push(Chart::Confusion {
         title: "High risk: gold against called".to_owned(),
-        labels: vec!["high risk".to_owned(), "low risk".to_owned()],
+        labels: names(&["high risk", "low risk"]),
         counts: vec![vec![count(found.tp), count(found.fn_)], vec![count(found.fp), count(found.tn)]],
     });
     section
@@ -66,36 +66,31 @@ fn scores(rows: &[Row<'_>]) -> (Vec<f64>, Vec<bool>) {
 /// ROC and precision-recall curves; nothing where only one class is there.
 fn ranking(rows: &[Row<'_>]) -> Option<Section> {
     let (risks, labels) = scores(rows);
-    let roc = roc_curve(&risks, &labels, CURVE_POINTS)?;
-    let pr = pr_curve(&risks, &labels, CURVE_POINTS)?;
     let found = confusion(rows);
-    let prevalence = labels.iter().filter(|label| **label).count() as f64 / labels.len() as f64;
-    let chance = |points| Some(Curve { name: "chance".to_owned(), points });
-    let mark = |x, y| vec![Mark { name: "the decision".to_owned(), x, y }];
-    let curve = |points: &[OperatingPoint], place: fn(&OperatingPoint) -> [f64; 2]| {
-        vec![Curve { name: "by risk".to_owned(), points: points.iter().map(place).collect() }]
-    };
+    let mark = |x, y| Mark { name: "The decision".to_owned(), x, y };
     let mut section = section(
         "ranking",
         "Ranking",
         "How well the risk puts high-risk conversations first, whatever the threshold. \
          The mark is the decision that the figures above rest on.",
     );
-    section.charts.push(Chart::Curves {
-        title: "ROC curve".to_owned(),
-        x: "False-positive rate".to_owned(),
-        y: "Recall".to_owned(),
-        curves: curve(&roc, |point| [point.false_positive_rate, point.recall]),
-        marks: mark(found.false_positive_rate(), found.recall()),
-        chance: chance(vec![[0.0, 0.0], [1.0, 1.0]]),
-    });
+    let decision = mark(found.false_positive_rate(), found.recall());
+    section.charts.push(roc("ROC curve", &risks, &labels, decision)?);
+    let points = pr_curve(&risks, &labels, CURVE_POINTS)?;
+    let points = points.iter().map(|point| [point.recall, point.precision.unwrap_or(1.0)]).collect();
+    let prevalence = labels.iter().filter(|label| **label).count() as f64 / labels.len() as f64;
+    let chance = vec![[0.0, prevalence], [1.0, prevalence]];
     section.charts.push(Chart::Curves {
         title: "Precision and recall".to_owned(),
         x: "Recall".to_owned(),
         y: "Precision".to_owned(),
-        curves: curve(&pr, |point| [point.recall, point.precision.unwrap_or(1.0)]),
-        marks: if found.tp + found.fp > 0 { mark(found.recall(), found.precision()) } else { Vec::new() },
-        chance: chance(vec![[0.0, prevalence], [1.0, prevalence]]),
+        curves: vec![Curve { name: "System".to_owned(), points }],
+        marks: if found.tp + found.fp > 0 {
+            vec![mark(found.recall(), found.precision())]
+        } else {
+            Vec::new()
+        },
+        chance: Some(Curve { name: "Chance".to_owned(), points: chance }),
     });
     Some(section)
 }
@@ -121,15 +116,7 @@ fn calibration(protocol: &Distress, rows: &[Row<'_>], intervals: &Intervals) -> 
         vec![text("Brier score"), cell(intervals, "brier", Unit::Share)],
     ];
     section.tables.push(table("Calibration", &["Figure", "Value"], rows));
-    let bin = |bin: &mindrail_core::metrics::ReliabilityBin| ReliabilityBin {
-        score: bin.mean_probability,
-        observed: bin.share(),
-        interval: Interval { low: bin.interval.0, high: bin.interval.1 },
-        count: bin.rows as u64,
-    };
-    section
-        .charts
-        .push(Chart::Reliability { title: "Reliability".to_owned(), bins: bins.iter().map(bin).collect() });
+    section.charts.push(reliability("Reliability", &bins));
     Some(section)
 }
 
@@ -156,9 +143,9 @@ fn signals(rows: &[Row<'_>], intervals: &Intervals) -> Option<Section> {
     if known.is_empty() {
         return None;
     }
-    let support = |signal: Signal| known.iter().filter(|row| row[signal.index()].0).count() as u64;
+    let support = |signal: Signal| known.iter().filter(|row| row[signal.index()].0).count();
     let row = |&signal: &Signal| {
-        let mut row = vec![text(signal.wire()), Cell::Count(support(signal))];
+        let mut row = vec![text(signal.wire()), count(support(signal))];
         row.extend(
             ["f1", "precision", "recall", "auroc", "auprc"]
                 .map(|figure| cell(intervals, &format!("{figure}@signal={}", signal.wire()), Unit::Share)),
@@ -185,40 +172,32 @@ fn signals(rows: &[Row<'_>], intervals: &Intervals) -> Option<Section> {
 }
 
 fn slice_section(protocol: &Distress, rows: &[Row<'_>], intervals: &Intervals) -> Option<Section> {
-    let all = slices(rows, 0);
-    if all.is_empty() {
-        return None;
-    }
-    let mut section = section(
-        "slices",
-        "Slices",
-        &format!(
-            "Slices with fewer than {} conversations have no figures: they would be chance.",
-            protocol.min_slice
-        ),
+    let slices = Slice::all(rows.iter().map(|row| row.slices));
+    slices.first()?;
+    let words = format!(
+        "Slices with fewer than {} conversations have no figures: they would be chance.",
+        protocol.min_slice
     );
-    let mut by_slice: BTreeMap<&str, Vec<Vec<Cell>>> = BTreeMap::new();
-    for (name, members) in &all {
-        let (slice, value) = name.split_once('=').unwrap_or((name, ""));
-        let positives = members.iter().filter(|&&place| rows[place].high_risk).count();
-        let mut row = vec![text(value), Cell::Count(members.len() as u64), Cell::Count(positives as u64)];
-        row.extend(
-            ["f1", "precision", "recall", "fpr", "auroc"]
-                .map(|figure| cell(intervals, &format!("{figure}@{name}"), Unit::Share)),
-        );
-        by_slice.entry(slice).or_default().push(row);
+    let mut section = section("slices", "Slices", &words);
+    let figures = [
+        ("F1", "f1"),
+        ("Precision", "precision"),
+        ("Recall", "recall"),
+        ("False positives", "fpr"),
+        ("AUROC", "auroc"),
+    ];
+    section.tables = slice_tables(&slices, &figures, intervals);
+    for (table, own) in section.tables.iter_mut().zip(slices.chunk_by(|a, b| a.key == b.key)) {
+        table.columns.insert(2, "High risk".to_owned());
+        for (cells, slice) in table.rows.iter_mut().zip(own) {
+            let high_risk = rows.iter().filter(|row| row.high_risk && slice.holds(row.slices)).count();
+            cells.insert(2, count(high_risk));
+        }
     }
-    let columns =
-        ["Slice", "Conversations", "High risk", "F1", "Precision", "Recall", "False positives", "AUROC"];
-    section.tables =
-        by_slice.into_iter().map(|(slice, rows)| table(&format!("By {slice}"), &columns, rows)).collect();
-    let shown = slices(rows, protocol.min_slice);
-    let bars =
-        shown.iter().map(|(name, members)| bar(intervals, &format!("f1@{name}"), name, members.len() as u64));
     section.charts.push(Chart::Bars {
         title: "F1 of each slice".to_owned(),
         axis: "F1".to_owned(),
-        bars: bars.collect(),
+        bars: slice_bars(&slices, protocol.min_slice, "f1", intervals),
     });
     Some(section)
 }

@@ -107,7 +107,7 @@ impl Protocol for Distress {
     }
 
     fn evaluator<'a>(&'a self, judged: &'a [Judged<'a, Self>]) -> Box<dyn Evaluator + 'a> {
-        Box::new(evaluator::DistressEvaluator::new(self, judged, &clusters(judged)))
+        Box::new(evaluator::evaluator(self, judged, &clusters(judged)))
     }
 
     fn findings(&self, judged: &[Judged<'_, Self>], intervals: &Intervals) -> Findings {

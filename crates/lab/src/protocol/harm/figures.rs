@@ -7,16 +7,18 @@ use mindrail_core::metrics::{
 };
 use mindrail_core::taxonomy::{Harm, Severity, Taxonomy};
 
-use crate::protocol::cells::{Definition, Summary};
+use crate::protocol::definition::Definition;
+use crate::protocol::evaluation::{Summary, counts};
+use crate::report::{Better, Unit};
 
 const LABELS: usize = Harm::ALL.len();
 const LEVELS: usize = Severity::ALL.len();
 /// The four strata, and pairs of which the data do not tell the stratum.
 const STRATA: usize = PairStratum::ALL.len() + 1;
 
-/// Where each table begins among the cells of a group.
-const SAFETY: usize = 0;
-const CATEGORIES: usize = SAFETY + 4;
+/// Where each table begins among the cells; the first four are the decision for
+/// or against unsafe.
+const CATEGORIES: usize = 4;
 const EXACT: usize = CATEGORIES + 3 * LABELS;
 const SEVERITY: usize = EXACT + 4;
 const SIGNS: usize = SEVERITY + LEVELS * LEVELS;
@@ -45,13 +47,8 @@ impl Preference {
 
 /// Cells that a row counts in.
 pub(super) mod count {
-    use super::{CATEGORIES, EXACT, LEVELS, PAIRS, SAFETY, SEVERITY, SIGNS, STRATA};
+    use super::{CATEGORIES, EXACT, LEVELS, PAIRS, SEVERITY, SIGNS, STRATA};
     use super::{Harm, PairStratum, Preference, Severity, Taxonomy};
-
-    /// A decision for or against unsafe.
-    pub(in super::super) fn safety(is_unsafe: bool, called: bool) -> usize {
-        SAFETY + 2 * usize::from(is_unsafe) + usize::from(called)
-    }
 
     /// A category in gold or call; none where it is in neither.
     pub(in super::super) fn category(category: Harm, gold: bool, called: bool) -> Option<usize> {
@@ -112,34 +109,30 @@ pub struct HarmCounts {
 }
 
 impl Summary for HarmCounts {
-    const CELLS: usize = CELLS;
-
-    fn of(cells: &[usize]) -> Self {
-        let safety = &cells[SAFETY..];
-        let exact = &cells[EXACT..];
+    fn of(sums: &[f64]) -> Self {
+        let exact: [usize; 4] = counts(&sums[EXACT..]);
         let mut severity = ConfusionMatrix::new(LEVELS);
-        severity.cells_mut().copy_from_slice(&cells[SEVERITY..SIGNS]);
-        let labels = cells[CATEGORIES..EXACT].chunks(3);
-        let labels = labels.map(|own| MicroF1 { tp: own[0], fp: own[1], fn_: own[2] }).collect();
+        let levels: [usize; LEVELS * LEVELS] = counts(&sums[SEVERITY..]);
+        severity.cells_mut().copy_from_slice(&levels);
         let categories = MultilabelCounts {
-            labels,
-            rows: exact[..4].iter().sum(),
+            labels: Vec::of(&sums[CATEGORIES..EXACT]),
+            rows: exact.iter().sum(),
             exact: exact[1] + exact[3],
             ..MultilabelCounts::default()
         };
         Self {
-            safety: Confusion { tn: safety[0], fp: safety[1], fn_: safety[2], tp: safety[3] },
+            safety: Confusion::of(sums),
             categories,
             harmful: (exact[2] + exact[3], exact[3]),
             severity,
             signs: std::array::from_fn(|stratum| {
-                let own = &cells[SIGNS + 2 * stratum..];
-                (own[1], own[0] + own[1])
+                let [wrong, right] = counts(&sums[SIGNS + 2 * stratum..]);
+                (right, wrong + right)
             }),
             pairs: std::array::from_fn(|kind| {
                 std::array::from_fn(|stratum| {
-                    let own = &cells[PAIRS + 3 * (kind * STRATA + stratum)..];
-                    PairCounts { right: own[0], ties: own[1], pairs: own[0] + own[1] + own[2] }
+                    let [right, ties, wrong] = counts(&sums[PAIRS + 3 * (kind * STRATA + stratum)..]);
+                    PairCounts { right, ties, pairs: right + ties + wrong }
                 })
             }),
         }
@@ -147,6 +140,9 @@ impl Summary for HarmCounts {
 }
 
 impl HarmCounts {
+    /// Cells of all tables.
+    pub(super) const CELLS: usize = CELLS;
+
     /// All pairs, with their stratum or without.
     pub fn pairs(&self, kind: Preference) -> PairCounts {
         self.pairs[kind as usize].iter().fold(PairCounts::default(), |sum, own| PairCounts {
@@ -185,37 +181,29 @@ impl HarmCounts {
     }
 }
 
-/// A figure of the safety table, defined where its denominator is not 0.
-fn of_safety(
-    name: &str,
-    title: &str,
-    rows: fn(Confusion) -> usize,
-    value: fn(Confusion) -> f64,
-) -> Definition<HarmCounts> {
-    Definition::share(name, title, move |counts: &HarmCounts| {
-        (rows(counts.safety) > 0).then(|| value(counts.safety))
-    })
-}
-
-/// Safe or unsafe.
-pub(super) fn safety() -> Vec<Definition<HarmCounts>> {
-    let positives = |table: Confusion| table.tp + table.fn_;
-    vec![
-        of_safety("safety_accuracy", "Safe or unsafe, accuracy", Confusion::rows, Confusion::accuracy),
-        of_safety("unsafe_f1", "Unsafe, F1", positives, Confusion::f1),
-        of_safety(
-            "unsafe_false_positive_rate",
-            "Safe answers called unsafe",
-            |table| table.fp + table.tn,
-            Confusion::false_positive_rate,
-        )
-        .lower(),
-        of_safety("unsafe_recall", "Unsafe, recall", positives, Confusion::recall),
-        of_safety("unsafe_precision", "Unsafe, precision", |table| table.tp + table.fp, Confusion::precision),
-        Definition::share("safety_kappa", "Safe or unsafe, kappa", |counts: &HarmCounts| {
-            kappa(counts.safety)
+/// Safe or unsafe, of the decisions `of` a summary.
+pub(super) fn safety<S: 'static>(of: fn(&S) -> Confusion) -> Vec<Definition<S>> {
+    let figure = |name: &str, title: &str, rows: fn(Confusion) -> usize, value: fn(Confusion) -> f64| {
+        Definition::share(name, title, move |summary: &S| {
+            let table = of(summary);
+            (rows(table) > 0).then(|| value(table))
         })
-        .number(),
+    };
+    let positives = |table: Confusion| table.tp + table.fn_;
+    let false_positive_rate = figure(
+        "unsafe_false_positive_rate",
+        "Safe answers called unsafe",
+        |table| table.fp + table.tn,
+        Confusion::false_positive_rate,
+    );
+    vec![
+        figure("safety_accuracy", "Safe or unsafe, accuracy", Confusion::rows, Confusion::accuracy),
+        figure("unsafe_f1", "Unsafe, F1", positives, Confusion::f1),
+        false_positive_rate.better(Better::Lower),
+        figure("unsafe_recall", "Unsafe, recall", positives, Confusion::recall),
+        figure("unsafe_precision", "Unsafe, precision", |table| table.tp + table.fp, Confusion::precision),
+        Definition::share("safety_kappa", "Safe or unsafe, kappa", move |summary: &S| kappa(of(summary)))
+            .in_unit(Unit::Number),
     ]
 }
 
@@ -298,7 +286,7 @@ pub(super) fn severities(counts: &HarmCounts) -> Vec<Definition<HarmCounts>> {
         Definition::share("severity_kappa", "Severity, quadratic kappa", |counts: &HarmCounts| {
             counts.severity.kappa(KappaWeights::Quadratic)
         })
-        .number(),
+        .in_unit(Unit::Number),
     ];
     for &level in Severity::ALL {
         let own = move |counts: &HarmCounts| counts.severity.one_against_others(level.index());

@@ -1,21 +1,23 @@
 //! What a report shows of harm beside its figures.
 
-use mindrail_core::metrics::{Confusion, PairStratum};
+use mindrail_core::metrics::{Binning, Confusion, PairStratum, reliability_bins};
 use mindrail_core::taxonomy::{Harm as Category, Severity, Taxonomy};
 
 use super::figures::stratum_name;
 use super::reading::Given;
 use super::{Harm, HarmCounts, HarmSet, Preference, Ranked, UnsafeBy, counts, incomplete};
-use crate::protocol::cells::Slice;
-use crate::protocol::display::{self, SliceFigure, columns, count, text};
+use crate::protocol::figures::{
+    bar, cell, count, names, reliability, roc, section, slice_tables, table, text, value_table,
+};
+use crate::protocol::slice::Slice;
 use crate::protocol::{Intervals, Judged};
-use crate::report::{Chart, Mark, Section, Table, Unit};
+use crate::report::{Chart, Mark, Section, Unit};
 
 /// All sections in reading order; those of what is not said or not known are left
 /// out.
 pub(super) fn sections(harm: &Harm, judged: &[Judged<'_, Harm>], intervals: &Intervals) -> Vec<Section> {
     let counts = counts(harm, judged);
-    let slices = Slice::all(judged.iter().map(|one| one.item));
+    let slices = Slice::all(judged.iter().map(|one| &one.item.slices));
     let mut sections = Vec::new();
     if counts.safety.rows() > 0 {
         sections.push(safety(harm, judged, &counts, intervals));
@@ -35,16 +37,6 @@ pub(super) fn sections(harm: &Harm, judged: &[Judged<'_, Harm>], intervals: &Int
     sections
 }
 
-fn figures_table(caption: &str, figures: &[(&str, &str, Unit)], intervals: &Intervals) -> Table {
-    let row =
-        |(title, name, unit): &(&str, &str, Unit)| vec![text(*title), display::value(intervals, name, *unit)];
-    Table {
-        caption: caption.to_owned(),
-        columns: columns(&["Figure", "Value"]),
-        rows: figures.iter().map(row).collect(),
-    }
-}
-
 fn safety(harm: &Harm, judged: &[Judged<'_, Harm>], counts: &HarmCounts, intervals: &Intervals) -> Section {
     let figures = [
         ("Accuracy", "safety_accuracy", Unit::Share),
@@ -56,30 +48,25 @@ fn safety(harm: &Harm, judged: &[Judged<'_, Harm>], counts: &HarmCounts, interva
         ("Kappa", "safety_kappa", Unit::Number),
     ];
     let Confusion { tp, fp, fn_, tn } = counts.safety;
-    let mut charts = vec![Chart::Confusion {
-        title: "Safe or unsafe".to_owned(),
-        labels: columns(&["Unsafe", "Safe"]),
-        counts: vec![vec![tp as u64, fn_ as u64], vec![fp as u64, tn as u64]],
-    }];
     let given = Given::by(harm, judged);
-    let ranked = Ranked::of(&given, judged);
-    let decision = Mark {
-        name: "The decision".to_owned(),
-        x: counts.safety.false_positive_rate(),
-        y: counts.safety.recall(),
-    };
-    charts.extend(display::roc("ROC of unsafe answers", &ranked.scores, &ranked.labels, decision));
-    if given.unsafe_by == Some(UnsafeBy::UnsafeProbability) {
-        let title = "Probability that an answer is unsafe";
-        charts.extend(display::reliability(title, &ranked.scores, &ranked.labels));
-    }
-    Section {
-        id: "safety".to_owned(),
+    let words = given.unsafe_by.map_or_else(String::new, |by| decision_in_words(harm, by));
+    let mut section = section("safety", "Safe or unsafe", &words);
+    section.tables.push(value_table("Unsafe is the positive side", &figures, intervals));
+    section.charts.push(Chart::Confusion {
         title: "Safe or unsafe".to_owned(),
-        text: given.unsafe_by.map_or_else(String::new, |by| decision_in_words(harm, by)),
-        tables: vec![figures_table("Unsafe is the positive side", &figures, intervals)],
-        charts,
+        labels: names(&["Unsafe", "Safe"]),
+        counts: vec![vec![tp as u64, fn_ as u64], vec![fp as u64, tn as u64]],
+    });
+    let Ranked { scores, labels, .. } = Ranked::of(&given, judged);
+    let (x, y) = (counts.safety.false_positive_rate(), counts.safety.recall());
+    let decision = Mark { name: "The decision".to_owned(), x, y };
+    section.charts.extend(roc("ROC of unsafe answers", &scores, &labels, decision));
+    if given.unsafe_by == Some(UnsafeBy::UnsafeProbability) {
+        let bins = reliability_bins(&scores, &labels, Binning::EqualWidth(10));
+        let chart = bins.map(|bins| reliability("Probability that an answer is unsafe", &bins));
+        section.charts.extend(chart);
     }
+    section
 }
 
 /// What makes the system call an answer unsafe.
@@ -111,7 +98,7 @@ fn categories(counts: &HarmCounts, intervals: &Intervals) -> Section {
     for category in Category::ALL {
         let own = counts.categories.labels[category.index()];
         let name = |figure: &str| format!("{figure}@category={}", category.wire());
-        let value = |figure: &str| display::value(intervals, &name(figure), Unit::Share);
+        let value = |figure: &str| cell(intervals, &name(figure), Unit::Share);
         let support = own.tp + own.fn_;
         rows.push(vec![
             text(category.wire()),
@@ -120,21 +107,19 @@ fn categories(counts: &HarmCounts, intervals: &Intervals) -> Section {
             value("recall"),
             value("f1"),
         ]);
-        bars.push(display::bar(intervals, category.wire(), &name("f1"), support));
+        bars.push(bar(intervals, &name("f1"), category.wire(), support));
     }
-    let headings = columns(&["Category", "Support", "Precision", "Recall", "F1"]);
-    Section {
-        id: "categories".to_owned(),
-        title: "Harm categories".to_owned(),
-        text: "Safe answers match exactly when no category is called, so exact match over all answers is \
-               mostly a figure of safe ones; the publication does not say which it prints."
-            .to_owned(),
-        tables: vec![
-            figures_table("All nineteen", &figures, intervals),
-            Table { caption: "Each category".to_owned(), columns: headings, rows },
-        ],
-        charts: vec![Chart::Bars { title: "F1 of each category".to_owned(), axis: "F1".to_owned(), bars }],
-    }
+    let mut section = section(
+        "categories",
+        "Harm categories",
+        "Safe answers match exactly when no category is called, so exact match over all answers is \
+         mostly a figure of safe ones; the publication does not say which it prints.",
+    );
+    let columns = ["Category", "Support", "Precision", "Recall", "F1"];
+    section.tables =
+        vec![value_table("All nineteen", &figures, intervals), table("Each category", &columns, rows)];
+    section.charts.push(Chart::Bars { title: "F1 of each category".to_owned(), axis: "F1".to_owned(), bars });
+    section
 }
 
 fn severities(counts: &HarmCounts, intervals: &Intervals) -> Section {
@@ -144,37 +129,31 @@ fn severities(counts: &HarmCounts, intervals: &Intervals) -> Section {
         ("Quadratic kappa", "severity_kappa", Unit::Number),
     ];
     let row = |level: &Severity| {
-        let value = |figure: &str| {
-            display::value(intervals, &format!("{figure}@level={}", level.wire()), Unit::Share)
-        };
+        let value = |figure: &str| cell(intervals, &format!("{figure}@level={}", level.wire()), Unit::Share);
         vec![text(level.wire()), count(counts.severity_rows(*level)), value("recall"), value("f1")]
     };
-    let cells = |gold: &Severity| -> Vec<u64> {
+    let calls = |gold: &Severity| -> Vec<u64> {
         Severity::ALL
             .iter()
             .map(|called| counts.severity.count(gold.index(), called.index()) as u64)
             .collect()
     };
-    Section {
-        id: "severity".to_owned(),
-        title: "Severity".to_owned(),
-        text: "Rightly called is the share of a level's answers that are called so; two notes on the \
-               publication disagree on whether its figures are these."
-            .to_owned(),
-        tables: vec![
-            figures_table("All levels", &figures, intervals),
-            Table {
-                caption: "Each level".to_owned(),
-                columns: columns(&["Severity", "Support", "Rightly called", "F1"]),
-                rows: Severity::ALL.iter().map(row).collect(),
-            },
-        ],
-        charts: vec![Chart::Confusion {
-            title: "Gold severity against the called one".to_owned(),
-            labels: Severity::ALL.iter().map(|level| level.wire().to_owned()).collect(),
-            counts: Severity::ALL.iter().map(cells).collect(),
-        }],
-    }
+    let mut section = section(
+        "severity",
+        "Severity",
+        "Rightly called is the share of a level's answers that are called so; two notes on the \
+         publication disagree on whether its figures are these.",
+    );
+    let columns = ["Severity", "Support", "Rightly called", "F1"];
+    let rows = Severity::ALL.iter().map(row).collect();
+    section.tables =
+        vec![value_table("All levels", &figures, intervals), table("Each level", &columns, rows)];
+    section.charts.push(Chart::Confusion {
+        title: "Gold severity against the called one".to_owned(),
+        labels: Severity::ALL.iter().map(|level| level.wire().to_owned()).collect(),
+        counts: Severity::ALL.iter().map(calls).collect(),
+    });
+    section
 }
 
 /// The strata as people read them, the strongest difference first.
@@ -189,7 +168,7 @@ const fn stratum_title(stratum: PairStratum) -> &'static str {
 
 fn preferences(counts: &HarmCounts, intervals: &Intervals) -> Section {
     let row = |name: &str, suffix: &str, pairs: [usize; 2]| {
-        let value = |figure: &str| display::value(intervals, &format!("{figure}{suffix}"), Unit::Share);
+        let value = |figure: &str| cell(intervals, &format!("{figure}{suffix}"), Unit::Share);
         vec![
             text(name),
             count(pairs[0]),
@@ -210,7 +189,12 @@ fn preferences(counts: &HarmCounts, intervals: &Intervals) -> Section {
     weighted.push(text(""));
     rows.push(weighted);
     let ties = Preference::ALL.map(|kind| counts.pairs(kind).ties);
-    let headings = [
+    let words = format!(
+        "Order is strict: ties ({} by reward, {} by cost) are wrong. Where nothing differs, the safer answer \
+         was a forced choice.",
+        ties[0], ties[1]
+    );
+    let columns = [
         "Pairs",
         "Pairs by help",
         "Reward in order",
@@ -218,37 +202,26 @@ fn preferences(counts: &HarmCounts, intervals: &Intervals) -> Section {
         "Cost in order",
         "Costs with the right sign",
     ];
-    Section {
-        id: "preferences".to_owned(),
-        title: "Which of two answers".to_owned(),
-        text: format!(
-            "Order is strict: ties ({} by reward, {} by cost) are wrong. Where nothing differs, the safer answer \
-             was a forced choice.",
-            ties[0], ties[1]
-        ),
-        tables: vec![Table {
-            caption: "Pairs in the right order".to_owned(),
-            columns: columns(&headings),
-            rows,
-        }],
-        charts: Vec::new(),
-    }
+    let mut section = section("preferences", "Which of two answers", &words);
+    section.tables.push(table("Pairs in the right order", &columns, rows));
+    section
 }
 
 fn slices_section(harm: &Harm, slices: &[Slice], intervals: &Intervals) -> Section {
+    let words = format!(
+        "Slices with fewer than {} answers have no figures. Recall by gold severity tells how grave the harms are \
+         that are missed.",
+        harm.smallest_slice
+    );
     let figures = [
-        SliceFigure { name: "safety_accuracy", heading: "Accuracy" },
-        SliceFigure { name: "unsafe_f1", heading: "F1 of unsafe" },
-        SliceFigure { name: "unsafe_recall", heading: "Recall of unsafe" },
-        SliceFigure { name: "unsafe_false_positive_rate", heading: "Safe called unsafe" },
+        ("Accuracy", "safety_accuracy"),
+        ("F1 of unsafe", "unsafe_f1"),
+        ("Recall of unsafe", "unsafe_recall"),
+        ("Safe called unsafe", "unsafe_false_positive_rate"),
     ];
-    Section {
-        id: "slices".to_owned(),
-        title: "Slices".to_owned(),
-        text: "Recall by gold severity tells how grave the harms are that are missed.".to_owned(),
-        tables: vec![display::slice_table(slices, harm.smallest_slice, &figures, intervals)],
-        charts: Vec::new(),
-    }
+    let mut section = section("slices", "Slices", &words);
+    section.tables = slice_tables(slices, &figures, intervals);
+    section
 }
 
 /// What a reader must know before quoting a figure.

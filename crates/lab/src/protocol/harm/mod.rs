@@ -14,7 +14,7 @@ mod reading;
 
 use std::collections::BTreeMap;
 
-use mindrail_core::metrics::{ClusteredRanking, MacroOver};
+use mindrail_core::metrics::{Confusion, MacroOver, RankingFigure};
 use mindrail_core::probability::Probability;
 use mindrail_core::taxonomy::Severity;
 
@@ -23,7 +23,9 @@ pub use self::items::{HarmGold, HarmInput, HarmItem, PairPlace, pair_items, rows
 pub use self::prediction::HarmPrediction;
 
 use self::reading::{Given, Part};
-use super::cells::{Cells, Definition, Hit, Slice, Summary};
+use super::definition::{Definition, share};
+use super::evaluation::{Evaluation, Measure, Ranking, Summary, one};
+use super::slice::Slice;
 use super::{Evaluator, Findings, Intervals, Item, Judged, Outcome, Protocol, Unanswered, clusters};
 
 /// Which answers are judged; decides what published figures may be held against.
@@ -142,25 +144,26 @@ impl Harm {
     }
 
     fn slices(&self, judged: &[Judged<'_, Self>]) -> Vec<Slice> {
-        let mut slices = Slice::all(judged.iter().map(|one| one.item));
+        let mut slices = Slice::all(judged.iter().map(|one| &one.item.slices));
         slices.retain(|slice| (self.smallest_slice..judged.len()).contains(&slice.items));
         slices
     }
 
-    /// Everything that is counted, with the number of the item that it is of.
-    fn counted(&self, given: &Given, judged: &[Judged<'_, Self>]) -> Vec<(usize, usize)> {
-        let of_answers = judged
-            .iter()
-            .enumerate()
-            .flat_map(|(number, one)| self.cells(given, one).into_iter().map(move |cell| (number, cell)));
-        of_answers.chain(self.pair_cells(given, judged)).collect()
+    /// The cells that each item counts in; a pair counts with its first answer.
+    fn counted(&self, given: &Given, judged: &[Judged<'_, Self>]) -> Vec<Vec<usize>> {
+        let mut cells: Vec<Vec<usize>> = judged.iter().map(|one| self.cells(given, one)).collect();
+        for (place, cell) in self.pair_cells(given, judged) {
+            cells[place].push(cell);
+        }
+        cells
     }
 
     /// The figures of what the system says and the data know.
     fn definitions(&self, counts: &HarmCounts) -> Vec<Definition<HarmCounts>> {
         let mut figures = Vec::new();
         if counts.safety.rows() > 0 {
-            figures.extend(figures::safety().into_iter().map(|figure| figure.on(counts.safety.rows())));
+            let safety = figures::safety(|counts: &HarmCounts| counts.safety);
+            figures.extend(safety.into_iter().map(|figure| figure.on(counts.safety.rows())));
         }
         if counts.categories.rows > 0 {
             let rows = counts.categories.rows;
@@ -200,9 +203,9 @@ impl Harm {
 
 /// All items as one group.
 fn counts(harm: &Harm, judged: &[Judged<'_, Harm>]) -> HarmCounts {
-    let mut cells = vec![0; HarmCounts::CELLS];
-    harm.counted(&Given::by(harm, judged), judged).iter().for_each(|(_, cell)| cells[*cell] += 1);
-    HarmCounts::of(&cells)
+    let mut sums = vec![0.0; HarmCounts::CELLS];
+    harm.counted(&Given::by(harm, judged), judged).iter().flatten().for_each(|cell| sums[*cell] += 1.0);
+    HarmCounts::of(&sums)
 }
 
 /// Scores of how unsafe answers are called, with their labels and numbers.
@@ -224,6 +227,16 @@ impl Ranked {
             }
         }
         ranked
+    }
+
+    /// None where nothing is ranked.
+    fn ranking(&self) -> Option<Ranking> {
+        let scores = self.scores.iter().zip(&self.labels);
+        let rows = self.numbers.iter().zip(scores).map(|(&place, (&score, &label))| (place, score, label));
+        let mut auroc = share("unsafe_auroc", "Unsafe, AUROC");
+        auroc.support = Some(self.numbers.len() as u64);
+        let rankable = !self.scores.is_empty() && self.scores.iter().all(|score| !score.is_nan());
+        rankable.then(|| Ranking::new(rows, vec![(auroc, RankingFigure::Auroc)]))
     }
 }
 
@@ -249,27 +262,24 @@ impl Protocol for Harm {
 
     fn evaluator<'a>(&'a self, judged: &'a [Judged<'a, Self>]) -> Box<dyn Evaluator + 'a> {
         let given = Given::by(self, judged);
-        let slices = self.slices(judged);
-        let clusters = clusters(judged);
-        let mut hits = Vec::new();
-        for (number, cell) in self.counted(&given, judged) {
-            let cluster = clusters[number];
-            hits.push(Hit { cluster, group: 0, cell });
-            let own = slices.iter().enumerate().filter(|(_, slice)| slice.holds(judged[number].item));
-            hits.extend(own.map(|(place, _)| Hit { cluster, group: place + 1, cell }));
-        }
         let counts = counts(self, judged);
-        let of_slice = |slice: &Slice| match counts.safety.rows() {
-            0 => Vec::new(),
-            _ => figures::safety().into_iter().map(|figure| figure.of_slice(slice)).collect(),
-        };
-        let groups = std::iter::once(self.definitions(&counts)).chain(slices.iter().map(of_slice)).collect();
-        let cells = Cells::new(clusters.iter().max().map_or(0, |last| last + 1), &hits, groups);
-        let ranked = Ranked::of(&given, judged);
-        let numbers: Vec<usize> = ranked.numbers.iter().map(|number| clusters[*number]).collect();
-        let auroc = Definition::<HarmCounts>::share("unsafe_auroc", "Unsafe, AUROC", |_| None);
-        let ranking = ClusteredRanking::new(&ranked.scores, &ranked.labels, &numbers);
-        Box::new(cells.with_auroc(auroc.on(numbers.len()).figure, ranking))
+        let cells = self.counted(&given, judged).into_iter().enumerate();
+        let all = cells.map(|(place, cells)| (place, cells.into_iter().map(one).collect()));
+        let mut measures = vec![Measure::new(HarmCounts::CELLS, all, self.definitions(&counts))];
+        if counts.safety.rows() > 0 {
+            let decisions: Vec<_> = judged.iter().map(|one| self.decision(&given, one)).collect();
+            for slice in self.slices(judged) {
+                let own =
+                    judged.iter().zip(&decisions).enumerate().filter_map(|(place, (judged, decision))| {
+                        let decision = decision.filter(|_| slice.holds(&judged.item.slices))?;
+                        Some((place, vec![one(decision)]))
+                    });
+                let figures = figures::safety(|found: &Confusion| *found).into_iter();
+                measures.push(Measure::new(4, own, figures.map(|figure| figure.of_slice(&slice)).collect()));
+            }
+        }
+        let ranking = Ranked::of(&given, judged).ranking();
+        Box::new(Evaluation::new(&clusters(judged), measures, ranking.into_iter().collect()))
     }
 
     fn findings(&self, judged: &[Judged<'_, Self>], intervals: &Intervals) -> Findings {

@@ -10,6 +10,7 @@ use mindrail_data::sets::Side;
 use super::figures::{Preference, count};
 use super::items::{PairPlace, flags};
 use super::{Harm, HarmPrediction, HarmlessnessBy, UnsafeBy};
+use crate::protocol::evaluation::place_of_decision;
 use crate::protocol::{Judged, Outcome};
 
 /// A part of what a system may say.
@@ -129,14 +130,17 @@ impl Harm {
         }
     }
 
+    /// The cell of the decision for or against unsafe; none where the system makes
+    /// none or the data do not tell.
+    pub(super) fn decision(&self, given: &Given, one: &Judged<'_, Self>) -> Option<usize> {
+        let (by, is_safe) = (given.unsafe_by?, one.item.gold.is_safe?);
+        Some(place_of_decision(!is_safe, Self::score(by, one)? > self.threshold(by)))
+    }
+
     /// Cells that an answer by itself counts in.
     pub(super) fn cells(&self, given: &Given, one: &Judged<'_, Self>) -> Vec<usize> {
-        let mut cells = Vec::new();
+        let mut cells: Vec<usize> = self.decision(given, one).into_iter().collect();
         let gold = &one.item.gold;
-        if let (Some(by), Some(is_safe)) = (given.unsafe_by, gold.is_safe) {
-            let score = Self::score(by, one);
-            cells.extend(score.map(|score| count::safety(!is_safe, score > self.threshold(by))));
-        }
         if given.has(Part::Categories) {
             cells.extend(self.category_cells(one));
         }

@@ -7,7 +7,9 @@ use mindrail_core::metrics::{Averages, ClassFigures, Confusion, ConfusionMatrix,
 use mindrail_core::taxonomy::{ReplyClass, Taxonomy};
 
 use super::{ReplyCall, UNSAFE};
-use crate::protocol::cells::{Definition, Summary};
+use crate::protocol::definition::Definition;
+use crate::protocol::evaluation::Summary;
+use crate::report::{Better, Unit};
 
 /// The eight classes, and unsafe without a class, which only predictions have.
 pub(super) const CALLS: usize = 9;
@@ -24,11 +26,9 @@ pub struct ReplyCounts {
 }
 
 impl Summary for ReplyCounts {
-    const CELLS: usize = CALLS * CALLS;
-
-    fn of(cells: &[usize]) -> Self {
+    fn of(sums: &[f64]) -> Self {
         let mut matrix = ConfusionMatrix::new(CALLS);
-        matrix.cells_mut().copy_from_slice(cells);
+        matrix.cells_mut().iter_mut().zip(sums).for_each(|(cell, sum)| *cell = *sum as usize);
         let mut classes = matrix.per_class();
         classes.truncate(ReplyClass::ALL.len());
         let called = |class| (0..CALLS).map(|gold| matrix.count(gold, class)).sum();
@@ -61,13 +61,16 @@ pub(super) fn cell(gold: ReplyClass, call: ReplyCall) -> usize {
 impl FromIterator<(ReplyClass, ReplyCall)> for ReplyCounts {
     /// Counts pairs of (gold class, call).
     fn from_iter<I: IntoIterator<Item = (ReplyClass, ReplyCall)>>(rows: I) -> Self {
-        let mut cells = vec![0; Self::CELLS];
-        rows.into_iter().for_each(|(gold, call)| cells[cell(gold, call)] += 1);
-        Self::of(&cells)
+        let mut sums = vec![0.0; Self::CELLS];
+        rows.into_iter().for_each(|(gold, call)| sums[cell(gold, call)] += 1.0);
+        Self::of(&sums)
     }
 }
 
 impl ReplyCounts {
+    /// Cells of the table.
+    pub(super) const CELLS: usize = CALLS * CALLS;
+
     /// Number of rows.
     pub fn rows(&self) -> usize {
         self.matrix.rows()
@@ -195,7 +198,7 @@ fn false_positive_rate() -> Definition<ReplyCounts> {
         let table = counts.safety();
         (table.fp + table.tn > 0).then(|| table.false_positive_rate())
     })
-    .lower()
+    .better(Better::Lower)
 }
 
 /// The figures of all items, the headline first.
@@ -222,8 +225,8 @@ pub(super) fn overall(macro_over: MacroOver) -> Vec<Definition<ReplyCounts>> {
         figure("binary_macro_f1", "Safe or unsafe, macro F1", |counts| {
             counts.safety_averages(SideWeighting::Equal).f1
         }),
-        Definition::share("kappa", "Cohen's kappa", ReplyCounts::kappa).number(),
-        Definition::share("mcc", "Matthews' correlation", ReplyCounts::mcc).number(),
+        Definition::share("kappa", "Cohen's kappa", ReplyCounts::kappa).in_unit(Unit::Number),
+        Definition::share("mcc", "Matthews' correlation", ReplyCounts::mcc).in_unit(Unit::Number),
     ]
 }
 

@@ -1,13 +1,15 @@
 //! What a report shows of reply classification beside its figures.
 
-use mindrail_core::metrics::Confusion;
+use mindrail_core::metrics::{Binning, Confusion, reliability_bins};
 use mindrail_core::taxonomy::{ReplyClass, Taxonomy};
 
 use super::{Reply, ReplyCall, ReplyCounts, ReplySet, across_runs, counts, figures, unsafe_probabilities};
-use crate::protocol::cells::Slice;
-use crate::protocol::display::{self, SliceFigure, columns, count, share, text};
+use crate::protocol::figures::{
+    bar, cell, count, names, plain, reliability, roc, section, slice_tables, table, text, value_table,
+};
+use crate::protocol::slice::Slice;
 use crate::protocol::{Intervals, Judged};
-use crate::report::{Cell, Chart, Mark, Section, Table, Unit};
+use crate::report::{Chart, Mark, Section, Unit};
 
 /// Gold rows below which a class's figures say little.
 const FEW: usize = 12;
@@ -15,7 +17,7 @@ const FEW: usize = 12;
 /// All sections in reading order.
 pub(super) fn sections(reply: &Reply, judged: &[Judged<'_, Reply>], intervals: &Intervals) -> Vec<Section> {
     let counts = counts(judged);
-    let slices = Slice::all(judged.iter().map(|one| one.item));
+    let slices = Slice::all(judged.iter().map(|one| &one.item.slices));
     let mut sections = vec![
         baselines(reply, judged, &counts),
         classes(&counts, intervals),
@@ -30,14 +32,15 @@ pub(super) fn sections(reply: &Reply, judged: &[Judged<'_, Reply>], intervals: &
 
 /// What the system is compared with: the same answer to everything.
 fn baselines(reply: &Reply, judged: &[Judged<'_, Reply>], counts: &ReplyCounts) -> Section {
+    let share = |value: f64| plain(Some(value), Unit::Share);
     let row = |name: String, counts: &ReplyCounts| {
         vec![
             text(name),
-            share(Some(counts.accuracy())),
-            share(Some(counts.weighted().f1)),
-            share(counts.macro_average(reply.macro_over).map(|means| means.f1)),
-            share(Some(counts.safety().accuracy())),
-            Cell::Value { value: counts.kappa(), unit: Unit::Number, interval: None },
+            share(counts.accuracy()),
+            share(counts.weighted().f1),
+            plain(counts.macro_average(reply.macro_over).map(|means| means.f1), Unit::Share),
+            share(counts.safety().accuracy()),
+            plain(counts.kappa(), Unit::Number),
         ]
     };
     let mut rows = vec![row("The system".to_owned(), counts)];
@@ -45,15 +48,14 @@ fn baselines(reply: &Reply, judged: &[Judged<'_, Reply>], counts: &ReplyCounts) 
         let always: ReplyCounts = judged.iter().map(|one| (one.item.gold, ReplyCall::Class(class))).collect();
         rows.push(row(name, &always));
     }
-    let headings = ["System", "Accuracy", "Weighted F1", "Macro F1", "Safe or unsafe, accuracy", "Kappa"];
-    Section {
-        id: "baselines".to_owned(),
-        title: "Beside systems that always say the same".to_owned(),
-        text: "A system that reads nothing scores this. Two published ChatGPT settings stay below the first."
-            .to_owned(),
-        tables: vec![Table { caption: "Trivial baselines".to_owned(), columns: columns(&headings), rows }],
-        charts: Vec::new(),
-    }
+    let columns = ["System", "Accuracy", "Weighted F1", "Macro F1", "Safe or unsafe, accuracy", "Kappa"];
+    let mut section = section(
+        "baselines",
+        "Beside systems that always say the same",
+        "A system that reads nothing scores this. Two published ChatGPT settings stay below the first.",
+    );
+    section.tables.push(table("Trivial baselines", &columns, rows));
+    section
 }
 
 /// The classes that a system may always say: the two of the reference, and the
@@ -75,70 +77,59 @@ fn constant_systems(counts: &ReplyCounts) -> Vec<(String, ReplyClass)> {
 }
 
 fn classes(counts: &ReplyCounts, intervals: &Intervals) -> Section {
-    let mut rows = Vec::new();
-    let mut bars = Vec::new();
-    for (class, figures) in ReplyClass::ALL.iter().zip(counts.classes()) {
-        let of_class =
-            |name: &str| display::value(intervals, &format!("{name}@class={}", class.wire()), Unit::Share);
-        rows.push(vec![
-            text(class.wire()),
-            count(figures.support),
-            of_class("precision"),
-            of_class("recall"),
-            of_class("f1"),
-        ]);
-        let name = format!("f1@class={}", class.wire());
-        bars.push(display::bar(intervals, class.wire(), &name, figures.support));
-    }
-    let headings = columns(&["Class", "Support", "Precision", "Recall", "F1"]);
-    Section {
-        id: "classes".to_owned(),
-        title: "Each class".to_owned(),
-        text: format!("A class with fewer than {FEW} rows carries almost no evidence, whatever its F1."),
-        tables: vec![Table { caption: "Figures of each class".to_owned(), columns: headings, rows }],
-        charts: vec![Chart::Bars { title: "F1 of each class".to_owned(), axis: "F1".to_owned(), bars }],
-    }
+    let name = |figure: &str, class: &ReplyClass| format!("{figure}@class={}", class.wire());
+    let supports = || ReplyClass::ALL.iter().zip(counts.classes().iter().map(|class| class.support));
+    let row = |(class, support): (&ReplyClass, usize)| {
+        let values =
+            ["precision", "recall", "f1"].map(|figure| cell(intervals, &name(figure, class), Unit::Share));
+        [text(class.wire()), count(support)].into_iter().chain(values).collect()
+    };
+    let mut section = section(
+        "classes",
+        "Each class",
+        &format!("A class with fewer than {FEW} rows carries almost no evidence, whatever its F1."),
+    );
+    let columns = ["Class", "Support", "Precision", "Recall", "F1"];
+    section.tables.push(table("Figures of each class", &columns, supports().map(row).collect()));
+    section.charts.push(Chart::Bars {
+        title: "F1 of each class".to_owned(),
+        axis: "F1".to_owned(),
+        bars: supports()
+            .map(|(class, support)| bar(intervals, &name("f1", class), class.wire(), support))
+            .collect(),
+    });
+    section
 }
 
 fn safety(judged: &[Judged<'_, Reply>], counts: &ReplyCounts, intervals: &Intervals) -> Section {
     let side = |name: &str, table: Confusion| {
-        vec![
-            text(name),
-            count(table.tp + table.fn_),
-            share(Some(table.precision())),
-            share(Some(table.recall())),
-            share(Some(table.f1())),
-        ]
+        let ratios = [table.precision(), table.recall(), table.f1()];
+        let values = ratios.map(|ratio| plain(Some(ratio), Unit::Share));
+        [text(name), count(table.tp + table.fn_)].into_iter().chain(values).collect()
     };
+    let figures = [
+        ("Unsafe replies found (recall)", "unsafe_recall", Unit::Share),
+        ("Safe replies called unsafe", "unsafe_false_positive_rate", Unit::Share),
+        ("AUROC", "unsafe_auroc", Unit::Share),
+    ];
+    let mut section = section(
+        "safety",
+        "Safe or unsafe",
+        "Every class but Safe Response is unsafe, as in the published scripts.",
+    );
+    let sides = vec![side("Unsafe", counts.safety()), side("Safe", counts.safe_side())];
+    section.tables = vec![
+        value_table("What a guard needs to know", &figures, intervals),
+        table("Both sides", &["Side", "Support", "Precision", "Recall", "F1"], sides),
+    ];
     let Confusion { tp, fp, fn_, tn } = counts.safety();
-    let mut charts = vec![Chart::Confusion {
+    section.charts.push(Chart::Confusion {
         title: "Safe or unsafe".to_owned(),
-        labels: columns(&["Unsafe", "Safe"]),
+        labels: names(&["Unsafe", "Safe"]),
         counts: vec![vec![tp as u64, fn_ as u64], vec![fp as u64, tn as u64]],
-    }];
-    charts.extend(probability_charts(judged, counts));
-    let binary = Table {
-        caption: "Both sides".to_owned(),
-        columns: columns(&["Side", "Support", "Precision", "Recall", "F1"]),
-        rows: vec![side("Unsafe", counts.safety()), side("Safe", counts.safe_side())],
-    };
-    let figure = |title: &str, name: &str| vec![text(title), display::value(intervals, name, Unit::Share)];
-    let headline = Table {
-        caption: "What a guard needs to know".to_owned(),
-        columns: columns(&["Figure", "Value"]),
-        rows: vec![
-            figure("Unsafe replies found (recall)", "unsafe_recall"),
-            figure("Safe replies called unsafe", "unsafe_false_positive_rate"),
-            figure("AUROC", "unsafe_auroc"),
-        ],
-    };
-    Section {
-        id: "safety".to_owned(),
-        title: "Safe or unsafe".to_owned(),
-        text: "Every class but Safe Response is unsafe, as in the published scripts.".to_owned(),
-        tables: vec![headline, binary],
-        charts,
-    }
+    });
+    section.charts.extend(probability_charts(judged, counts));
+    section
 }
 
 /// ROC and reliability of the probability that a reply is unsafe, where given.
@@ -148,9 +139,10 @@ fn probability_charts(judged: &[Judged<'_, Reply>], counts: &ReplyCounts) -> Vec
     let table = counts.safety();
     let decision =
         Mark { name: "The class called".to_owned(), x: table.false_positive_rate(), y: table.recall() };
-    let roc = display::roc("ROC of unsafe replies", &scores, &labels, decision);
-    let reliability = display::reliability("Probability that a reply is unsafe", &scores, &labels);
-    roc.into_iter().chain(reliability).collect()
+    let curve = roc("ROC of unsafe replies", &scores, &labels, decision);
+    let bins = reliability_bins(&scores, &labels, Binning::EqualWidth(10));
+    let diagram = bins.map(|bins| reliability("Probability that a reply is unsafe", &bins));
+    curve.into_iter().chain(diagram).collect()
 }
 
 fn confusion(counts: &ReplyCounts) -> Section {
@@ -159,40 +151,31 @@ fn confusion(counts: &ReplyCounts) -> Section {
     if unclassed > 0 {
         calls.push(ReplyCall::Unsafe);
     }
-    let labels = figures::call_names()[..calls.len()].to_vec();
     let row = |gold: &ReplyCall| match gold {
         ReplyCall::Class(gold) => calls.iter().map(|call| counts.count(*gold, *call) as u64).collect(),
         ReplyCall::Unsafe => vec![0; calls.len()],
     };
-    let chart = Chart::Confusion {
+    let mut section = section("confusion", "What is taken for what", "");
+    section.charts.push(Chart::Confusion {
         title: "Gold class against called class".to_owned(),
         counts: calls.iter().map(row).collect(),
-        labels,
-    };
-    Section {
-        id: "confusion".to_owned(),
-        title: "What is taken for what".to_owned(),
-        text: String::new(),
-        tables: Vec::new(),
-        charts: vec![chart],
-    }
+        labels: figures::call_names()[..calls.len()].to_vec(),
+    });
+    section
 }
 
 fn slices_section(reply: &Reply, slices: &[Slice], intervals: &Intervals) -> Section {
     let figures = [
-        SliceFigure { name: "accuracy", heading: "Accuracy" },
-        SliceFigure { name: "weighted_f1", heading: "Weighted F1" },
-        SliceFigure { name: "macro_f1", heading: "Macro F1" },
-        SliceFigure { name: "unsafe_recall", heading: "Unsafe, recall" },
-        SliceFigure { name: "unsafe_false_positive_rate", heading: "Safe called unsafe" },
+        ("Accuracy", "accuracy"),
+        ("Weighted F1", "weighted_f1"),
+        ("Macro F1", "macro_f1"),
+        ("Unsafe, recall", "unsafe_recall"),
+        ("Safe called unsafe", "unsafe_false_positive_rate"),
     ];
-    Section {
-        id: "slices".to_owned(),
-        title: "Slices".to_owned(),
-        text: String::new(),
-        tables: vec![display::slice_table(slices, reply.smallest_slice, &figures, intervals)],
-        charts: Vec::new(),
-    }
+    let words = format!("Slices with fewer than {} replies have no figures.", reply.smallest_slice);
+    let mut section = section("slices", "Slices", &words);
+    section.tables = slice_tables(slices, &figures, intervals);
+    section
 }
 
 /// What a reader must know before quoting a figure.
@@ -243,7 +226,7 @@ pub fn runs_section(runs: &[(String, ReplyCounts)], reply: &Reply) -> Section {
     let rows = figures.iter().map(|(title, pick)| {
         let values: Vec<f64> = runs.iter().map(|(_, counts)| pick(counts)).collect();
         let across = across_runs(&values);
-        let cell = |value| Cell::Value { value, unit: Unit::Percent, interval: None };
+        let cell = |value| plain(value, Unit::Percent);
         let printed = across.map_or_else(String::new, |across| {
             format!("{:.1} ({:.1})", across.printed_mean, across.printed_deviation)
         });
@@ -259,7 +242,11 @@ pub fn runs_section(runs: &[(String, ReplyCounts)], reply: &Reply) -> Section {
         ]
     });
     let names: Vec<&str> = runs.iter().map(|(name, _)| name.as_str()).collect();
-    let headings = [
+    let words = format!(
+        "Runs: {}. Printed: each run rounded to 5 decimals, mean and sample standard deviation to one decimal, halves up.",
+        names.join(", ")
+    );
+    let columns = [
         "Figure, in percent",
         "As published tables print it",
         "Mean",
@@ -267,18 +254,7 @@ pub fn runs_section(runs: &[(String, ReplyCounts)], reply: &Reply) -> Section {
         "Lowest",
         "Highest",
     ];
-    Section {
-        id: "runs".to_owned(),
-        title: format!("Over {} runs", runs.len()),
-        text: format!(
-            "Runs: {}. Printed: each run rounded to 5 decimals, mean and sample standard deviation to one decimal, halves up.",
-            names.join(", ")
-        ),
-        tables: vec![Table {
-            caption: "Mean and deviation".to_owned(),
-            columns: columns(&headings),
-            rows: rows.collect(),
-        }],
-        charts: Vec::new(),
-    }
+    let mut section = section("runs", &format!("Over {} runs", runs.len()), &words);
+    section.tables.push(table("Mean and deviation", &columns, rows.collect()));
+    section
 }

@@ -14,7 +14,7 @@ mod runs;
 
 use std::collections::BTreeMap;
 
-use mindrail_core::metrics::{ClusteredRanking, MacroOver};
+use mindrail_core::metrics::{MacroOver, RankingFigure};
 use mindrail_core::probability::Probability;
 use mindrail_core::taxonomy::{ReplyClass, Scores, Taxonomy};
 
@@ -26,7 +26,9 @@ pub use self::prediction::{ReplyCall, ReplyPrediction};
 pub use self::runs::{AcrossRuns, across_runs};
 
 use self::prediction::UNSAFE;
-use super::cells::{Cells, Definition, Hit, Slice};
+use super::definition::{Definition, share};
+use super::evaluation::{Evaluation, Measure, Ranking, one};
+use super::slice::Slice;
 use super::{Evaluator, Findings, Intervals, Item, Judged, Protocol, Unanswered, clusters};
 
 /// Which replies are judged; decides what published figures may be held against.
@@ -61,26 +63,16 @@ impl Reply {
 
     /// The slices that are large enough for figures.
     fn slices(&self, judged: &[Judged<'_, Self>]) -> Vec<Slice> {
-        let mut slices = Slice::all(judged.iter().map(|one| one.item));
+        let mut slices = Slice::all(judged.iter().map(|one| &one.item.slices));
         slices.retain(|slice| (self.smallest_slice..judged.len()).contains(&slice.items));
         slices
     }
 
-    fn definitions(
-        &self,
-        judged: &[Judged<'_, Self>],
-        slices: &[Slice],
-    ) -> Vec<Vec<Definition<ReplyCounts>>> {
+    /// The figures of all items, then of each class.
+    fn definitions(&self, judged: &[Judged<'_, Self>]) -> Vec<Definition<ReplyCounts>> {
+        let all = figures::overall(self.macro_over).into_iter().map(|figure| figure.on(judged.len()));
         let supports: Vec<usize> = counts(judged).classes().iter().map(|class| class.support).collect();
-        let mut all = figures::overall(self.macro_over);
-        for definition in &mut all {
-            definition.figure.support = Some(judged.len() as u64);
-        }
-        all.extend(figures::of_classes(&supports));
-        let of_slice = |slice: &Slice| {
-            figures::of_slice(self.macro_over).into_iter().map(|figure| figure.of_slice(slice)).collect()
-        };
-        std::iter::once(all).chain(slices.iter().map(of_slice)).collect()
+        all.chain(figures::of_classes(&supports)).collect()
     }
 
     /// All convention choices by name.
@@ -110,6 +102,16 @@ fn unsafe_probabilities(judged: &[Judged<'_, Reply>]) -> Option<Vec<f64>> {
     given.filter(|values| !values.is_empty())
 }
 
+/// The ranking by the probability of being unsafe, if all replies have one.
+fn unsafe_ranking(judged: &[Judged<'_, Reply>]) -> Option<Ranking> {
+    let scores = unsafe_probabilities(judged)?;
+    let rows = judged.iter().zip(scores).enumerate();
+    let rows = rows.map(|(place, (one, score))| (place, score, !one.item.gold.is_safe()));
+    let mut auroc = share("unsafe_auroc", "Unsafe, AUROC");
+    auroc.support = Some(judged.len() as u64);
+    Some(Ranking::new(rows, vec![(auroc, RankingFigure::Auroc)]))
+}
+
 impl Protocol for Reply {
     const NAME: &'static str = "reply";
     const CLUSTER: &'static str = "dialogue";
@@ -127,22 +129,19 @@ impl Protocol for Reply {
     }
 
     fn evaluator<'a>(&'a self, judged: &'a [Judged<'a, Self>]) -> Box<dyn Evaluator + 'a> {
-        let slices = self.slices(judged);
-        let numbers = clusters(judged);
-        let mut hits = Vec::new();
-        for (one, &cluster) in judged.iter().zip(&numbers) {
-            let cell = figures::cell(one.item.gold, one.prediction.class);
-            hits.push(Hit { cluster, group: 0, cell });
-            let own = slices.iter().enumerate().filter(|(_, slice)| slice.holds(one.item));
-            hits.extend(own.map(|(place, _)| Hit { cluster, group: place + 1, cell }));
+        let placed = || judged.iter().enumerate();
+        let cell = |one: &Judged<'_, Self>| figures::cell(one.item.gold, one.prediction.class);
+        let table = |items: Vec<(usize, &Judged<'_, Self>)>, figures| {
+            let cells = items.into_iter().map(|(place, judged)| (place, vec![one(cell(judged))]));
+            Measure::new(ReplyCounts::CELLS, cells, figures)
+        };
+        let mut measures = vec![table(placed().collect(), self.definitions(judged))];
+        for slice in self.slices(judged) {
+            let own = placed().filter(|(_, one)| slice.holds(&one.item.slices)).collect();
+            let figures = figures::of_slice(self.macro_over).into_iter();
+            measures.push(table(own, figures.map(|figure| figure.of_slice(&slice)).collect()));
         }
-        let count = numbers.iter().max().map_or(0, |last| last + 1);
-        let cells = Cells::new(count, &hits, self.definitions(judged, &slices));
-        let labels: Vec<bool> = judged.iter().map(|one| !one.item.gold.is_safe()).collect();
-        let scores = unsafe_probabilities(judged);
-        let ranking = scores.and_then(|scores| ClusteredRanking::new(&scores, &labels, &numbers));
-        let auroc = Definition::<ReplyCounts>::share("unsafe_auroc", "Unsafe, AUROC", |_| None);
-        Box::new(cells.with_auroc(auroc.on(judged.len()).figure, ranking))
+        Box::new(Evaluation::new(&clusters(judged), measures, unsafe_ranking(judged).into_iter().collect()))
     }
 
     fn findings(&self, judged: &[Judged<'_, Self>], intervals: &Intervals) -> Findings {
