@@ -12,7 +12,7 @@ Output:  JSON {"machine", "settings", "mindrail": [{"protocol", "items",
 
 Mindrail's seconds hold all from answers to intervals, sums and sorting
 included, on all threads; one run goes before that is not counted. scikit-learn
-is timed over --peer-draws draws, one thread, after two that are not counted,
+draws rows, which here are clusters of one, and is timed over --peer-draws draws, one thread, after two that are not counted,
 and scaled to all draws, which would take hours. It is given its arrays; drawing
 and indexing them is inside. It does distress and reply: the other two protocols
 have figures that it does not have.

@@ -5,7 +5,8 @@ Purpose: says whether the model beats the baseline by more than chance. Both ans
          conversations for both together, so that what makes a conversation hard
          for both cancels out.
 Inputs:  corpus/; runs/embedded/predictions, left by `mindrail train embedded` (what
-         each fold says of authors that it has not seen);
+         each fold says of authors that it has not seen; the thresholds of both systems
+         were chosen on these same rows, so F1 flatters both);
          runs/baseline, left by `python scripts/baseline_tfidf.py --predictions runs/baseline`.
 Command: python3 scripts/compare_baseline.py --output docs/compare_baseline.json
 Output:  JSON, and a Markdown table on stdout. Differences are model minus baseline.

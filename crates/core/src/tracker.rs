@@ -22,10 +22,10 @@
 //!   then may a second Alert begin. A Confirm without an Alert before it makes
 //!   the Alert wait in the same way.
 //!
-//! A verdict does not rest on onsets but on *crossings* ([`Tracker::crossing`]):
-//! the first turn on which a label reached its threshold, whether or not an
-//! onset was made of it. Crossings are independent of one another, so a raised
-//! probability can never take one away.
+//! A verdict does not rest on onsets but on *crossings* ([`Tracker::crossing`]), the
+//! first turn on which a label reached its threshold, whether or not an onset was
+//! made of it, and on *peaks* ([`EvidenceLedger`]), its highest probability so far.
+//! Both are each label's own, so a raised probability can never take one away.
 
 use std::collections::BTreeMap;
 

@@ -25,7 +25,7 @@ pub(crate) enum By {
 ///
 /// Writes train, dev and test (for two parts: train and test) in the format of
 /// the file. The same seed gives the same parts. A part that stays empty, since
-/// no family is divided, is told on standard error; if that is train, the split
+/// no family is divided, is named on standard error; if that is train, the split
 /// fails.
 #[derive(Debug, Args)]
 pub(crate) struct Split {

@@ -137,7 +137,7 @@ impl ClusteredRanking {
         }
     }
 
-    /// The counts below the last row.
+    /// The counts of all rows.
     fn passed(&self, draws: &Draws) -> Passed {
         let mut passed = Passed::default();
         self.rows.iter().for_each(|row| passed.add(row, draws));

@@ -5,7 +5,7 @@
 //! Two promises hold for every policy file, not only for the default:
 //!
 //! - **Monotone**: raising any probability of danger never lowers the severity
-//!   of a verdict. Rules therefore rest on crossings and pooled scores, which
+//!   of a verdict. Rules therefore rest on crossings, peaks and pooled scores, which
 //!   cannot take one another away, and not on onsets, which can.
 //! - **Nothing unseen is safe**: what could not be evaluated asks for at least
 //!   `support` or `revise`, and no policy file can say otherwise.

@@ -295,7 +295,7 @@ fn a_verdict_explains_itself_without_any_text() {
         {
           "rule": "confirmed_crisis",
           "action": "escalate",
-          "statement": "There are several crises that may go on now.",
+          "statement": "There are signs of several crises that go on now.",
           "turn": 2,
           "label": "confirm_SH_ongoing",
           "probability": 0.75,

@@ -69,6 +69,7 @@ fn named_mark<'a>(line: &'a str, start: &'a str) -> Option<Mark<'a>> {
     let behind = &rest[name.len()..];
     // `user>` and `<user>` are how consoles and logs set a name; a known one only.
     let console = behind.strip_prefix('>').filter(|_| known_role(name).is_some());
+    let console = console.map(|rest| rest.strip_prefix(':').unwrap_or(rest));
     let (closed, rest) = strip_asterisks(skip_bracket(behind.trim_start()));
     let rest = skip_bracket(rest.trim_start());
     let is_spaced = rest.starts_with(char::is_whitespace);
@@ -239,6 +240,7 @@ mod tests {
             ("[10:33] ~ Sam: hi", "~ Sam", " hi"),
             ("User> hi", "User", " hi"),
             ("<assistant> hi", "assistant", " hi"),
+            ("<user>: hi", "user", " hi"),
             ("**User:** hi", "User", " hi"),
             ("ChatGPT said:", "ChatGPT", ""),
             ("Vous avez dit :", "Vous", ""),

@@ -256,6 +256,13 @@ mod tests {
         chats:5: role of turn 1: found a text of 9 characters, expected user, assistant or system, or another known name of a speaker
         8: 1 turns
         "#);
+        let damaged = "id,role,text\nx,user\nx,user,a\ny,user,b\nz,user\nz,ai,c\nx,user,d\n";
+        insta::assert_snapshot!(rows(damaged, Format::Auto).join("\n"), @r#"
+        chats:2: text: found cells: 2, expected 3, one per column of the header
+        4: 1 turns
+        chats:5: text: found cells: 2, expected 3, one per column of the header
+        chats:7: id: found an id whose rows ended earlier, expected the rows of one conversation to stand together
+        "#);
         assert_eq!(roles("speaker,text\nuser,a\nai,b\n"), roles("user: a\nassistant: b"));
     }
 

@@ -1,8 +1,10 @@
 //! CSV: one conversation per row, in a text column; or, where a column says who
-//! speaks, one turn per row, the rows of one id being a conversation. Records are
+//! speaks, one turn per row, the rows of one id, which stand together, being a
+//! conversation. Records are
 //! parsed one at a time; a conversation that is damaged is an error of its own.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::io::Cursor;
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
@@ -30,11 +32,18 @@ pub(super) struct Table<'a> {
     columns: usize,
     /// The first turn of the next conversation, which ended the one before.
     ahead: Option<Record>,
+    /// The ids of the conversations so far, where a row is a turn.
+    seen: HashSet<String>,
     over: bool,
 }
 
-/// The line on which a record starts, and its cells.
-type Record = (usize, Result<ByteRecord, Fault>);
+/// A line of the table.
+struct Record {
+    /// The line on which it starts.
+    line: usize,
+    id: Option<String>,
+    cells: Result<ByteRecord, Fault>,
+}
 
 impl<'a> Table<'a> {
     /// Reads the header. Fails if it has no text column.
@@ -63,62 +72,72 @@ impl<'a> Table<'a> {
             role_column,
             columns: header.len(),
             ahead: None,
+            seen: HashSet::new(),
             over: false,
         })
     }
 
     /// The next conversation and the line on which it starts.
     pub(super) fn next_row(&mut self) -> Option<(usize, Result<Reading, Fault>)> {
-        let (line, first) = self.ahead.take().or_else(|| self.next_record())?;
+        let record = self.ahead.take().or_else(|| self.next_record())?;
+        let line = record.line;
         let reading = match self.role_column {
-            None => first.map(|record| self.reading(&record)),
-            Some(role) => self.turns_from(first, role),
+            None => record.cells.map(|cells| self.reading(&cells)),
+            Some(role) => self.turns_from(record, role),
         };
         Some((line, reading))
     }
 
-    /// The next record, with as many cells as the header.
+    /// The next record; it must have as many cells as the header.
     fn next_record(&mut self) -> Option<Record> {
         if self.over {
             return None;
         }
         let line = self.line();
-        let mut record = ByteRecord::new();
-        match self.reader.read_byte_record(&mut record) {
+        let mut cells = ByteRecord::new();
+        match self.reader.read_byte_record(&mut cells) {
             Ok(false) => None,
-            Ok(true) if record.len() == self.columns => Some((line, Ok(record))),
+            Ok(true) if cells.len() == self.columns => {
+                Some(Record { line, id: self.id(&cells), cells: Ok(cells) })
+            }
             Ok(true) => {
-                let found = format!("cells: {}", record.len());
+                let found = format!("cells: {}", cells.len());
                 let expected = format!("{}, one per column of the header", self.columns);
-                let fault = Fault::new(self.text_name.clone(), found, expected);
-                Some((line, Err(fault.of_row(self.id(&record)))))
+                let id = self.id(&cells);
+                let fault = Fault::new(self.text_name.clone(), found, expected).of_row(id.clone());
+                Some(Record { line, id, cells: Err(fault) })
             }
             // Reading from memory does not fail; if it ever did, going on
             // might not end.
             Err(_) => {
                 self.over = true;
-                Some((line, Err(Fault::new("", "unreadable cells", "CSV"))))
+                Some(Record { line, id: None, cells: Err(Fault::new("", "unreadable cells", "CSV")) })
             }
         }
     }
 
     /// The turns of a conversation: those of the first record's id, up to the next
     /// id. One bad record spoils the conversation, whose other turns would mean
-    /// something else without it, and no other one.
-    fn turns_from(&mut self, first: Result<ByteRecord, Fault>, role: usize) -> Result<Reading, Fault> {
+    /// something else without it, and no other one. An id that comes back later is a
+    /// fault, since what was said before would be missing.
+    fn turns_from(&mut self, first: Record, role: usize) -> Result<Reading, Fault> {
         let mut reading = Reading::default();
-        let first = first?;
-        reading.conversation.id = self.id(&first);
-        let mut fault = self.push_turn(&first, role, &mut reading).err();
-        while let Some((line, record)) = self.next_record() {
-            match record {
-                Ok(record) if self.id(&record) != reading.conversation.id => {
-                    self.ahead = Some((line, Ok(record)));
+        reading.conversation.id.clone_from(&first.id);
+        let mut fault = first.id.as_ref().filter(|id| !self.seen.insert((*id).clone())).map(|id| {
+            let expected = "the rows of one conversation to stand together";
+            Fault::new("id", "an id whose rows ended earlier", expected).of_row(Some(id.clone()))
+        });
+        let mut record = first;
+        loop {
+            let pushed = record.cells.and_then(|cells| self.push_turn(&cells, role, &mut reading));
+            fault = fault.or(pushed.err());
+            record = match self.next_record() {
+                Some(next) if next.id == reading.conversation.id => next,
+                other => {
+                    self.ahead = other;
                     break;
                 }
-                Ok(record) => fault = fault.or(self.push_turn(&record, role, &mut reading).err()),
-                Err(found) => fault = fault.or(Some(found)),
-            }
+            };
         }
         fault.map_or(Ok(reading), Err)
     }

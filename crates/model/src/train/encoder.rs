@@ -24,7 +24,8 @@ pub(super) struct Encoder {
     layers: Vec<Layer>,
     first_trained: usize,
     /// What leaves the frozen layers, by text. About 1.5 KB per token of different
-    /// texts; see [`Encoder::frozen`].
+    /// texts; see [`Encoder::frozen`]. It holds for one set of frozen weights: an
+    /// encoder is made for one training.
     frozen: Mutex<HashMap<Vec<u32>, Vec<f32>>>,
 }
 
@@ -138,6 +139,8 @@ impl Encoder {
     fn frozen(&self, values: &[f32], texts: &[&[u32]]) -> Vec<f32> {
         let known = || self.frozen.lock().unwrap_or_else(PoisonError::into_inner);
         let mut new = texts.to_vec();
+        new.sort_unstable();
+        new.dedup();
         new.retain(|text| !known().contains_key(*text));
         // Nothing is locked here, since a thread that waits may take up other work.
         let encoded: Vec<Vec<f32>> = new.par_iter().map(|text| self.encode_frozen(values, text)).collect();

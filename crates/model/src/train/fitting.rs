@@ -431,8 +431,8 @@ fn fit_platt(scorer: &Scorer, rows: &[&Scored]) -> Result<Platt, TrainError> {
 }
 
 /// The high-risk threshold, and both thresholds of every language. One value for all
-/// languages, because single languages have too few rows for one of their own; recall and false-positive rate are each language's, on the
-/// corpus with its listeners.
+/// languages, because single languages have too few rows for one of their own; recall
+/// and false-positive rate are each language's, on the corpus with its listeners.
 fn risk_thresholds(
     scorer: &Scorer,
     rows: &[&Scored],
@@ -492,9 +492,9 @@ fn certain_confirm(
 const NEARLY_BEST: f64 = 0.01;
 
 /// The threshold with the best F1 averaged over sources and views: the middle of
-/// the nearly best ones, since which of them is highest is largely chance. F1 grows with the share of
-/// high risk, and with it the best threshold falls; every source counts as if
-/// its share were the corpus's.
+/// the nearly best ones, since which of them is highest is largely chance. F1 grows
+/// with the share of high risk, and with it the best threshold falls; every source
+/// counts as if its share were the corpus's.
 fn best_mean_f1(groups: &ByGroup) -> Probability {
     let corpus =
         groups.iter().filter(|((group, _), _)| group.is_corpus()).flat_map(|(_, (_, labels))| labels);

@@ -1,7 +1,8 @@
-//! What the folds say of conversations that they have not seen, as predictions
+//! What the folds say of conversations that their weights have not seen, as predictions
 //! files (`docs/PREDICTIONS.md`): so `mindrail bench` measures the training method
 //! as it measures any system, and `mindrail bench compare` sets a baseline beside it,
-//! pair by pair.
+//! pair by pair. Blend, calibration and thresholds were fitted on these very rows, so
+//! figures at a threshold are somewhat optimistic.
 
 use std::path::Path;
 

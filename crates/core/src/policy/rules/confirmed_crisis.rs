@@ -8,11 +8,12 @@
 //! Once somebody has said it, it is so for the rest of the conversation. People
 //! deny and minimise when they see what their words set off. The threshold at
 //! which a crisis begins is chosen to find the turn; whether a human should come is
-//! another question, with a higher threshold of its own.
+//! another question, with a threshold of its own, normally a higher one.
 //!
 //! ## Example
 //! `confirm_DV_ongoing` reached its threshold at turn 6; at turn 12 the person
-//! says that all is well. The finding at turn 12 is still the one of turn 6.
+//! says that all is well. The finding at turn 12 is still there; it names the turn
+//! that showed it best.
 //!
 //! ## Options
 //! `certain`: the threshold, in place of the bundle's. `when_unsure`: what to do
@@ -78,7 +79,8 @@ impl ActionPerType {
 }
 
 impl ConfirmedCrisisRule {
-    /// Whether an ongoing crisis of any type is certain.
+    /// Whether an ongoing crisis of any type is certain, also where the rule is off:
+    /// replies are judged by what is so, not by what is done about it.
     pub fn is_certain(&self, evidence: &Evidence<'_>) -> bool {
         confirms(Tense::Ongoing).any(|(label, _)| self.certain(evidence, label).is_some())
     }
@@ -108,7 +110,7 @@ impl PersonRule for ConfirmedCrisisRule {
             return None;
         }
         let findings = confirms(Tense::Ongoing).filter_map(|confirm| self.finding(evidence, confirm));
-        Explanation::summary("There are several crises that may go on now.", findings.collect())
+        Explanation::summary("There are signs of several crises that go on now.", findings.collect())
     }
 }
 
