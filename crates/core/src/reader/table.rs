@@ -1,7 +1,7 @@
 //! CSV: one conversation per row, in a text column; or, where a column says who
 //! speaks, one turn per row, the rows of one id, which stand together, being a
-//! conversation. Records are
-//! parsed one at a time; a conversation that is damaged is an error of its own.
+//! conversation. Records are parsed one at a time; a conversation that is damaged is
+//! an error of its own.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
