@@ -4,13 +4,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::protocol::runs::{RunFigures, over_runs};
 use crate::protocol::{Answer, Evaluator, FigureName, Intervals, Item, Judged, Unanswered, judge};
 use crate::report::{
     Cell, Comparison, DataIdentity, Figure, Method, Report, SCHEMA, Section, ShownText, SystemIdentity,
     Table, compare,
 };
 use crate::resampling::{CONFIDENCE, Settings, Systems, adjust, estimates, paired_tests, right_and_wrong};
-use crate::system::{Benched, ItemOf};
+use crate::system::{Benched, ItemOf, RunAnswers};
 use crate::unanswered::UnansweredParts;
 
 /// What is reported beside the answers.
@@ -119,6 +120,23 @@ fn figures(names: &[FigureName], intervals: &Intervals) -> Vec<Figure> {
         }
     };
     names.iter().map(figure).collect()
+}
+
+/// The figures of several runs of one system beside each other; none for one run.
+pub fn section_over_runs<P: Benched>(
+    protocol: &P,
+    items: &[ItemOf<P>],
+    runs: &[RunAnswers<P::Prediction>],
+    policy: Unanswered,
+) -> Option<Section> {
+    let figures = |run: &RunAnswers<P::Prediction>| {
+        let (judged, _) = judge(protocol, items, &run.answers, policy);
+        let evaluator = protocol.evaluator(&judged);
+        let values = evaluator.values(&vec![1; evaluator.clusters()]);
+        let figures = evaluator.figures().iter().cloned().zip(values).collect();
+        RunFigures { name: run.name.clone(), figures }
+    };
+    (runs.len() > 1).then(|| over_runs(&runs.iter().map(figures).collect::<Vec<_>>()))
 }
 
 /// How many of the first figures are shown under each policy.

@@ -207,7 +207,7 @@ fn differences(a: &[Option<f64>], b: &[Option<f64>]) -> Vec<Option<f64>> {
 fn drawn(
     evaluator: &dyn Evaluator,
     draws: u64,
-    draw: impl Fn(u64, &mut Vec<u32>) + Sync,
+    draw: impl Fn(u64, &mut Vec<u8>) + Sync,
 ) -> Vec<Vec<Option<f64>>> {
     let start = || (vec![Vec::new(); LANES], Draws::default());
     let blocks: Vec<_> = (0..draws.div_ceil(LANES as u64))

@@ -60,7 +60,12 @@ pub fn draw<I, G>(items: &[Item<I, G>], limit: usize, seed: u64) -> Result<Draw,
 impl Draw {
     /// Keeps the items that were drawn, in their order.
     pub fn keep<I, G>(&self, items: &mut Vec<Item<I, G>>) {
-        items.retain(|item| self.clusters.contains(&item.cluster));
+        items.retain(|item| self.holds(item));
+    }
+
+    /// Whether an item was drawn.
+    pub fn holds<I, G>(&self, item: &Item<I, G>) -> bool {
+        self.clusters.contains(&item.cluster)
     }
 }
 

@@ -8,8 +8,8 @@ use rayon::prelude::*;
 
 use crate::architecture::{Architecture, layer_tensor};
 use crate::kernel::{
-    AttentionShape, InstructionSet, LinearF32, LinearI8, Onto, PackedHead, QuantizedRows, Rows, add_scaled,
-    attend_head, gelu, layer_norm,
+    AttentionShape, InstructionSet, LinearF32, LinearI8, Onto, PackedHead, QuantizedRows, Rows, TILE_ROWS,
+    add_scaled, attend_head, gelu, layer_norm,
 };
 
 /// Where an encoder takes its tensors from.
@@ -76,10 +76,12 @@ pub struct Encoder {
 const ROWS_AT_ONCE: usize = 192;
 
 /// Rows of each part when `rows` are shared out: as few parts as [`ROWS_AT_ONCE`]
-/// allows, but as many for one thread as for another.
+/// allows, but as many for one thread as for another. Large parts are whole tiles,
+/// since what is left over costs nearly as much as a tile.
 fn rows_of_a_part(rows: usize, threads: usize) -> usize {
     let parts = rows.div_ceil(ROWS_AT_ONCE).next_multiple_of(threads.max(1));
-    rows.div_ceil(parts.max(1)).max(1)
+    let rows = rows.div_ceil(parts.max(1)).max(1);
+    if rows > ROWS_AT_ONCE / 2 { rows.next_multiple_of(TILE_ROWS) } else { rows }
 }
 
 /// Memory that one layer after another reuses.

@@ -11,6 +11,7 @@ use mindrail_lab::bench::{Pair, compare_runs};
 use mindrail_lab::protocol::Item;
 use mindrail_lab::report::{Colour, Comparison, Report};
 use mindrail_lab::resampling::Settings;
+use mindrail_lab::sample::Draw;
 use mindrail_lab::source::{FromSamples, read_gold};
 use mindrail_lab::system::{Benched, read_predictions};
 
@@ -122,9 +123,14 @@ impl Compare {
         if gold.files != a.data.files {
             bail!("the data files have changed since the runs; expected the same SHA-256");
         }
-        let answers = |run: &Path| read_predictions(protocol, &gold.items, &run.join("predictions.jsonl"));
+        let samples = self.samples(&gold.items, args, reports)?;
+        let answers = |run: &Path| {
+            let runs = read_predictions(protocol, &gold.items, &run.join("predictions.jsonl"))?;
+            // The figures of a report are those of its first run.
+            anyhow::Ok(runs.into_iter().next().map_or_else(Vec::new, |run| run.answers))
+        };
         let (answers_a, answers_b) = (answers(&self.a)?, answers(&self.b)?);
-        self.keep_what_both_judged(&mut gold.items, args, reports)?;
+        samples.iter().for_each(|sample| sample.keep(&mut gold.items));
         let pair = Pair {
             items: &gold.items,
             a: (a, &answers_a),
@@ -135,25 +141,25 @@ impl Compare {
         Ok(compare_runs(protocol, &pair, settings))
     }
 
-    /// Runs with `--limit` judged a sample; what only one of them drew is left out.
-    fn keep_what_both_judged<I, G>(
+    /// What the runs with `--limit` drew; what only one of them drew is left out.
+    fn samples<I, G>(
         &self,
-        items: &mut Vec<Item<I, G>>,
+        items: &[Item<I, G>],
         args: [&Common; 2],
         reports: [&Report; 2],
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Vec<Draw>> {
         let samples = [args[0].sample(items)?, args[1].sample(items)?];
-        for ((folder, report), sample) in [&self.a, &self.b].into_iter().zip(reports).zip(samples) {
+        for ((folder, report), sample) in [&self.a, &self.b].into_iter().zip(reports).zip(&samples) {
             let Some(sample) = sample else { continue };
             if report.method.options.get(SAMPLE) != Some(&sample.to_string()) {
                 bail!("{} judged another sample than its command draws now; run it again", folder.display());
             }
-            sample.keep(items);
         }
-        if items.is_empty() {
+        let samples: Vec<Draw> = samples.into_iter().flatten().collect();
+        if !items.iter().any(|item| samples.iter().all(|sample| sample.holds(item))) {
             bail!("the samples of the two runs share no item; give both the same --limit and --seed");
         }
-        Ok(())
+        Ok(samples)
     }
 
     fn show(&self, comparison: &Comparison) -> anyhow::Result<()> {

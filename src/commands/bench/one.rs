@@ -10,12 +10,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use mindrail_core::assessor::Assessor as _;
 use mindrail_core::guard::Guard;
 use mindrail_core::policy::Policy;
-use mindrail_lab::bench::{GateError, Setting, TextInReport, report};
-use mindrail_lab::protocol::Answer;
+use mindrail_lab::bench::{GateError, Setting, TextInReport, report, section_over_runs};
 use mindrail_lab::report::{Colour, Report, SystemIdentity, html, markdown, summary, terminal};
 use mindrail_lab::run::{Existing, Plan, Repair, RunFolder, Usage};
 use mindrail_lab::source::{FromSamples, Gold, read_gold, sha256_of};
-use mindrail_lab::system::{Benched, ItemOf, answer_by_guard, answers_of_cells, read_predictions};
+use mindrail_lab::system::{
+    Benched, ItemOf, RunAnswers, answer_by_guard, answers_of_cells, read_predictions,
+};
 use mindrail_model::assessor::EmbeddedAssessor;
 use serde::{Deserialize, Serialize};
 
@@ -98,7 +99,11 @@ pub(super) fn run<P: Benched + FromSamples>(protocol: &P, args: &Common) -> anyh
             complain(&format!("{} tokens asked, {} answered", usage.input_tokens, usage.output_tokens));
         }
     }
-    let answers = predicted.unwrap_or_else(|| answers_of_cells(protocol, &gold.items, &folder.cells));
+    let runs = predicted.unwrap_or_else(|| {
+        let answers = answers_of_cells(protocol, &gold.items, &folder.cells);
+        vec![RunAnswers { name: String::new(), answers }]
+    });
+    let first = runs.first().context("a system has one run at least")?;
     let setting = Setting {
         system: identity,
         set: gold.set.clone(),
@@ -107,14 +112,24 @@ pub(super) fn run<P: Benched + FromSamples>(protocol: &P, args: &Common) -> anyh
         unanswered: args.unanswered.policy(),
         text: args.show_text.map_or(TextInReport::Hidden, TextInReport::Wrong),
     };
-    let mut report = report(protocol, &gold.items, &answers, &setting);
+    let mut report = report(protocol, &gold.items, &first.answers, &setting);
     if let Some(sample) = &sample {
         report.notes.push(format!("A sample was judged: {sample} (--limit)."));
         report.method.options.insert(SAMPLE.to_owned(), sample.to_string());
     }
+    if let Some(section) = section_over_runs(protocol, &gold.items, &runs, setting.unanswered) {
+        report.notes.push(format!(
+            "The file holds {} runs. Their means and deviations stand under \"{}\"; every other figure is of the \
+             first, {}.",
+            runs.len(),
+            section.title,
+            first.name
+        ));
+        report.sections.insert(0, section);
+    }
     report.notes.extend(notes(&gold));
     report.notes.extend(trained_on(&ready, &gold));
-    write(&folder, &report, &answers)?;
+    write(&folder, &report, &runs)?;
     say(args, &report)?;
     Ok(exit(args, &gold, &report))
 }
@@ -227,9 +242,9 @@ fn notes<I>(gold: &Gold<I>) -> Vec<String> {
     notes
 }
 
-/// Writes the report in its forms and the answers as a predictions file.
-fn write<P: Serialize>(folder: &RunFolder, report: &Report, answers: &[Answer<P>]) -> anyhow::Result<()> {
-    let lines: Result<Vec<String>, _> = answers.iter().map(flat).collect();
+/// Writes the report in its forms and the answers of all runs as a predictions file.
+fn write<P: Serialize>(folder: &RunFolder, report: &Report, runs: &[RunAnswers<P>]) -> anyhow::Result<()> {
+    let lines: Result<Vec<String>, _> = runs.iter().flat_map(flat).collect();
     folder.write("predictions.jsonl", &(lines?.join("\n") + "\n"))?;
     folder.write("report.json", &(serde_json::to_string_pretty(report)? + "\n"))?;
     folder.write("report.md", &markdown(report))?;
@@ -237,15 +252,20 @@ fn write<P: Serialize>(folder: &RunFolder, report: &Report, answers: &[Answer<P>
     Ok(())
 }
 
-/// An answer as a row of a predictions file.
-fn flat<P: Serialize>(answer: &Answer<P>) -> serde_json::Result<String> {
-    let mut row = serde_json::json!({"id": answer.id, "outcome": answer.outcome});
-    if let (Some(row), serde_json::Value::Object(fields)) =
-        (row.as_object_mut(), serde_json::to_value(&answer.prediction)?)
-    {
-        row.extend(fields);
-    }
-    serde_json::to_string(&row)
+/// The answers of a run as rows of a predictions file.
+fn flat<P: Serialize>(run: &RunAnswers<P>) -> impl Iterator<Item = serde_json::Result<String>> + '_ {
+    run.answers.iter().map(|answer| {
+        let mut row = serde_json::Map::new();
+        if !run.name.is_empty() {
+            row.insert("run".to_owned(), run.name.as_str().into());
+        }
+        row.insert("id".to_owned(), answer.id.as_str().into());
+        row.insert("outcome".to_owned(), answer.outcome.wire().into());
+        if let serde_json::Value::Object(fields) = serde_json::to_value(&answer.prediction)? {
+            row.extend(fields);
+        }
+        serde_json::to_string(&row)
+    })
 }
 
 /// Shows the report.

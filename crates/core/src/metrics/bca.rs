@@ -111,9 +111,9 @@ mod tests {
                 values.iter().enumerate().map(|(cluster, &amount)| CellAmount { cluster, cell: 0, amount });
             let sums = CellSums::new(1, entries).unwrap();
             let resampling = Resampling::new(30, sample);
-            let mean = |drawn: &[u32]| {
+            let mean = |drawn: &[u8]| {
                 let sum = sums.under(&Draws::one(drawn))[0][0];
-                Some(sum / f64::from(drawn.iter().sum::<u32>()))
+                Some(sum / drawn.iter().copied().map(f64::from).sum::<f64>())
             };
             let mut drawn = Vec::new();
             let draws: Vec<_> = (0..500)

@@ -173,7 +173,7 @@ mod tests {
         let right = |rows: std::ops::Range<usize>| {
             CellSums::new(1, rows.map(|cluster| CellAmount { cluster, cell: 0, amount: 1.0 })).unwrap()
         };
-        let count = |of: &CellSums, times: &[u32]| of.under(&Draws::one(times))[0][0];
+        let count = |of: &CellSums, times: &[u8]| of.under(&Draws::one(times))[0][0];
         let (a, b) = (right(0..first), right(0..0));
         let (mut kept, mut swapped) = (Vec::new(), Vec::new());
         let differences: Vec<Option<f64>> = (0..20_000)

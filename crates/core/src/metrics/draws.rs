@@ -2,22 +2,82 @@
 //! stands in memory once; going over it is what a draw costs, so one pass serves
 //! [`LANES`] draws, with a few instructions on all of them for each entry.
 
-/// Draws that are evaluated side by side: as many as make the 32-bit numbers of
-/// one cluster half a cache line, and leave the sums of a ranking in registers.
-pub const LANES: usize = 8;
+/// Draws that are evaluated side by side: their bytes for one cluster are half a
+/// cache line.
+pub const LANES: usize = 32;
 
 /// A value for each of the draws.
 pub type Lanes<V> = [V; LANES];
 
+/// Words that the bytes of all lanes take.
+const WORDS: usize = LANES / 8;
+
+/// Every other byte of a word.
+const EVEN_BYTES: u64 = 0x00FF_00FF_00FF_00FF;
+
+/// Clusters that [`Totals`] can take: 255 times so many is still below 2^16.
+pub(super) const CHUNK: usize = 256;
+
+/// How often one cluster is in each of the draws, a byte each: those of the first
+/// half of the lanes are the even bytes, of the second half the odd ones. Aligned, so
+/// that it never spans two cache lines.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(align(32))]
+pub(super) struct Times([u64; WORDS]);
+
+impl Times {
+    fn of(times: Lanes<u8>) -> Self {
+        let word = |word: usize| {
+            let byte = |byte: usize| times[4 * word + byte / 2 + byte % 2 * (LANES / 2)];
+            u64::from_le_bytes(std::array::from_fn(byte))
+        };
+        Self(std::array::from_fn(word))
+    }
+
+    /// These under a mask of all bits or none.
+    pub(super) fn masked(&self, mask: u64) -> Self {
+        Self(self.0.map(|word| word & mask))
+    }
+}
+
+/// Sums of at most [`CHUNK`] clusters' times: 16 bits for each lane, four lanes in a
+/// word, so that two additions serve the eight lanes of a word of [`Times`] on any
+/// processor.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Totals {
+    first_half: [u64; WORDS],
+    second_half: [u64; WORDS],
+}
+
+impl Totals {
+    pub(super) fn add(&mut self, times: &Times) {
+        for word in 0..WORDS {
+            self.first_half[word] += times.0[word] & EVEN_BYTES;
+            self.second_half[word] += (times.0[word] >> 8) & EVEN_BYTES;
+        }
+    }
+
+    /// The sum of each lane.
+    #[inline]
+    pub(super) fn lanes(&self) -> Lanes<u16> {
+        let mut lanes = [0; LANES];
+        let words = self.first_half.iter().chain(&self.second_half);
+        for (lanes, word) in lanes.as_chunks_mut::<4>().0.iter_mut().zip(words) {
+            *lanes = std::array::from_fn(|place| (word >> (16 * place)) as u16);
+        }
+        lanes
+    }
+}
+
 /// How often each cluster is in each of [`LANES`] draws.
 #[derive(Debug, Clone, Default)]
 pub struct Draws {
-    times: Vec<Lanes<u32>>,
+    times: Vec<Times>,
 }
 
 impl Draws {
     /// One draw, in the first lane; the others draw nothing.
-    pub fn one(multiplicities: &[u32]) -> Self {
+    pub fn one(multiplicities: &[u8]) -> Self {
         let mut draws = Self::default();
         draws.fill(&[multiplicities]);
         draws
@@ -25,24 +85,18 @@ impl Draws {
 
     /// Overwrites the draws with these multiplicities of the clusters; draws
     /// beyond them draw nothing, as do clusters beyond the end of a draw.
-    pub fn fill<M: AsRef<[u32]>>(&mut self, draws: &[M]) {
-        let own: [&[u32]; LANES] = std::array::from_fn(|lane| draws.get(lane).map_or(&[][..], AsRef::as_ref));
+    pub fn fill<M: AsRef<[u8]>>(&mut self, draws: &[M]) {
+        let own: [&[u8]; LANES] = std::array::from_fn(|lane| draws.get(lane).map_or(&[][..], AsRef::as_ref));
         let clusters = own.iter().map(|draw| draw.len()).max().unwrap_or(0);
-        let times = |cluster| own.map(|draw| draw.get(cluster).copied().unwrap_or(0));
+        let times = |cluster| Times::of(own.map(|draw| draw.get(cluster).copied().unwrap_or(0)));
         self.times.clear();
         self.times.extend((0..clusters).map(times));
     }
 
     /// How often a cluster is drawn.
-    pub(super) fn times(&self, cluster: u32) -> &Lanes<u32> {
-        self.times.get(cluster as usize).unwrap_or(&[0; LANES])
+    pub(super) fn times(&self, cluster: u32) -> Times {
+        self.times.get(cluster as usize).copied().unwrap_or_default()
     }
-}
-
-/// A count as a float. By way of a signed number, which processors turn into
-/// floats much faster; a draw has fewer than 2^31 rows.
-pub(super) fn float(count: u32) -> f64 {
-    f64::from(count as i32)
 }
 
 /// What a cluster adds to a cell.
@@ -101,12 +155,12 @@ impl CellSums {
         let mut sums = vec![[0.0; LANES]; self.cells];
         let mut start = 0;
         for run in &self.runs {
-            let mut total = [0; LANES];
-            for &cluster in &self.clusters[start..run.end] {
-                total.iter_mut().zip(draws.times(cluster)).for_each(|(total, times)| *total += times);
+            for clusters in self.clusters[start..run.end].chunks(CHUNK) {
+                let mut totals = Totals::default();
+                clusters.iter().for_each(|&cluster| totals.add(&draws.times(cluster)));
+                let sum = sums[run.cell].iter_mut().zip(totals.lanes());
+                sum.for_each(|(sum, total)| *sum += run.amount * f64::from(total));
             }
-            let sum = sums[run.cell].iter_mut().zip(total);
-            sum.for_each(|(sum, total)| *sum += run.amount * float(total));
             start = run.end;
         }
         sums

@@ -234,8 +234,8 @@ fn bootstrap_intervals_are_those_of_scipy_up_to_the_noise_of_the_draws() {
     };
     let sums = CellSums::new(2, values.iter().enumerate().flat_map(amount)).unwrap();
     let resampling = Resampling::new(values.len(), 1);
-    let variance = |drawn: &[u32]| {
-        let (cells, n) = (sums.under(&Draws::one(drawn)), f64::from(drawn.iter().sum::<u32>()));
+    let variance = |drawn: &[u8]| {
+        let (cells, n) = (sums.under(&Draws::one(drawn)), drawn.iter().copied().map(f64::from).sum::<f64>());
         Some(cells[1][0] / n - (cells[0][0] / n).powi(2))
     };
     let mut drawn = Vec::new();

@@ -1,7 +1,7 @@
 //! Ranking figures under any draw of the clusters. The rows are sorted by score
 //! once; a draw is one sweep over them, from the highest score down.
 
-use super::draws::{Draws, LANES, Lanes, float};
+use super::draws::{CHUNK, Draws, LANES, Lanes, Totals};
 
 /// A figure of how well scores put positives above negatives.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,7 +28,7 @@ pub struct ClusteredRanking {
 struct RankedRow {
     cluster: u32,
     /// All bits for a positive row, none for a negative one.
-    if_positive: u32,
+    if_positive: u64,
     ends: Option<Ending>,
 }
 
@@ -44,17 +44,14 @@ enum Ending {
     Positives,
 }
 
-/// How much of a draw stands at or above a row.
+/// How much of a draw stands at or above a row of a chunk, the chunks before it left
+/// out. Counting the rows of a chunk and reading figures are two loops, because no
+/// processor can foresee which rows have one to read.
 #[derive(Debug, Clone, Copy, Default)]
 struct Passed {
-    positives: Lanes<u32>,
-    rows: Lanes<u32>,
+    positives: Totals,
+    rows: Totals,
 }
-
-/// Rows that are passed before figures are read: counting rows and reading
-/// figures are two loops, because no processor can foresee which rows have one
-/// to read.
-const CHUNK: usize = 128;
 
 impl ClusteredRanking {
     /// Sorts the rows; `clusters` holds the cluster of each.
@@ -83,7 +80,7 @@ impl ClusteredRanking {
             }
             rows.extend(tie.iter().map(|&row| RankedRow {
                 cluster: clusters[row] as u32,
-                if_positive: if labels[row] { u32::MAX } else { 0 },
+                if_positive: if labels[row] { u64::MAX } else { 0 },
                 ends: None,
             }));
             rows.last_mut()?.ends = ending;
@@ -96,18 +93,17 @@ impl ClusteredRanking {
     /// The figures under each draw; `None` where [`auroc`](super::auroc) and its
     /// neighbours give none for the rows that are drawn.
     pub fn under(&self, draws: &Draws, figures: &[RankingFigure]) -> Vec<Lanes<Option<f64>>> {
-        let mut areas = Areas::default();
+        let mut areas = Areas { losses: [0.0; LANES], precisions: [0.0; LANES], all: Counts::default() };
         let is_area =
             |figure: &RankingFigure| matches!(figure, RankingFigure::Auroc | RankingFigure::AveragePrecision);
         let mut points: Vec<Point> = Vec::new();
         if !figures.iter().all(is_area) {
-            let totals = Totals::of(&self.passed(draws));
-            points = figures.iter().filter_map(|figure| Point::of(*figure, &totals)).collect();
+            let all = self.all(draws);
+            points = figures.iter().filter_map(|figure| Point::of(*figure, &all)).collect();
         }
-        self.sweep(draws, |passed, ending| {
-            let totals = Totals::of(passed);
-            areas.pass(&totals, ending);
-            points.iter_mut().for_each(|point| point.pass(&totals));
+        areas.all = self.sweep(draws, |step| {
+            points.iter_mut().for_each(|point| point.pass(step.called));
+            areas.pass(&step);
         });
         let mut points = points.into_iter();
         let values = |figure: &RankingFigure| match figure {
@@ -120,60 +116,94 @@ impl ClusteredRanking {
         figures.iter().map(values).collect()
     }
 
-    /// Hands over the counts at every ending, from the highest score down.
-    fn sweep(&self, draws: &Draws, mut at: impl FnMut(&Passed, Ending)) {
-        let mut passed = Passed::default();
-        let mut chunk = [(Passed::default(), Ending::Tie); CHUNK];
+    /// The counts of all rows.
+    fn all(&self, draws: &Draws) -> Counts {
+        let [mut above, mut with_chunk] = [Counts::default(), Counts::default()];
         for rows in self.rows.chunks(CHUNK) {
+            let mut passed = Passed::default();
+            rows.iter().for_each(|row| passed.add(row, draws));
+            with_chunk.set(&above, &passed);
+            std::mem::swap(&mut above, &mut with_chunk);
+        }
+        above
+    }
+
+    /// Hands over the counts at every ending, from the highest score down, and
+    /// returns those of all rows.
+    fn sweep(&self, draws: &Draws, mut at: impl FnMut(Step<'_>)) -> Counts {
+        let mut above = Counts::default();
+        // Of the last ending and of the next, in turn.
+        let [mut last, mut called] = [Counts::default(), Counts::default()];
+        let mut endings = vec![(Passed::default(), Ending::Tie); CHUNK];
+        for rows in self.rows.chunks(CHUNK) {
+            let mut passed = Passed::default();
             let mut place = 0;
             // Without a branch: the counts are written at every row, and kept at
             // an ending by moving on.
             for row in rows {
                 passed.add(row, draws);
-                chunk[place] = (passed, row.ends.unwrap_or(Ending::Tie));
+                endings[place] = (passed, row.ends.unwrap_or(Ending::Tie));
                 place += usize::from(row.ends.is_some());
             }
-            chunk[..place].iter().for_each(|(passed, ending)| at(passed, *ending));
+            for (passed, ending) in &endings[..place] {
+                called.set(&above, passed);
+                at(Step { last: &last, called: &called, ending: *ending });
+                std::mem::swap(&mut last, &mut called);
+            }
+            called.set(&above, &passed);
+            above.clone_from(&called);
         }
+        above
     }
+}
 
-    /// The counts of all rows.
-    fn passed(&self, draws: &Draws) -> Passed {
-        let mut passed = Passed::default();
-        self.rows.iter().for_each(|row| passed.add(row, draws));
-        passed
-    }
+/// An ending with the counts there and at the one before it.
+struct Step<'a> {
+    last: &'a Counts,
+    called: &'a Counts,
+    ending: Ending,
 }
 
 impl Passed {
     fn add(&mut self, row: &RankedRow, draws: &Draws) {
         let times = draws.times(row.cluster);
-        self.positives.iter_mut().zip(times).for_each(|(sum, times)| *sum += times & row.if_positive);
-        self.rows.iter_mut().zip(times).for_each(|(sum, times)| *sum += times);
+        self.positives.add(&times.masked(row.if_positive));
+        self.rows.add(&times);
     }
 }
 
-/// Positives and negatives, as floats that hold whole numbers; those are exact
-/// up to 2^53.
-#[derive(Debug, Clone, Default)]
-struct Totals {
+/// Rows and positives, as floats that hold whole numbers; those are exact up to 2^53.
+#[derive(Debug, Clone)]
+struct Counts {
     rows: Lanes<f64>,
     positives: Lanes<f64>,
-    negatives: Lanes<f64>,
 }
 
-impl Totals {
-    fn of(passed: &Passed) -> Self {
-        let positives = passed.positives.map(float);
-        let rows = passed.rows.map(float);
-        Self { rows, positives, negatives: std::array::from_fn(|lane| rows[lane] - positives[lane]) }
+impl Default for Counts {
+    fn default() -> Self {
+        Self { rows: [0.0; LANES], positives: [0.0; LANES] }
+    }
+}
+
+impl Counts {
+    /// Becomes what is above a chunk and what has passed of it.
+    fn set(&mut self, above: &Self, passed: &Passed) {
+        let (rows, positives) = (passed.rows.lanes(), passed.positives.lanes());
+        for lane in 0..LANES {
+            self.rows[lane] = above.rows[lane] + f64::from(rows[lane]);
+            self.positives[lane] = above.positives[lane] + f64::from(positives[lane]);
+        }
+    }
+
+    fn negatives(&self) -> Lanes<f64> {
+        std::array::from_fn(|lane| self.rows[lane] - self.positives[lane])
     }
 }
 
 /// Sums of the areas on the way down.
-#[derive(Debug, Default)]
 struct Areas {
-    passed: Totals,
+    /// The counts of all rows.
+    all: Counts,
     /// Pairs in the wrong order, a tie counting one half.
     losses: Lanes<f64>,
     /// Sum of the precisions at the positives.
@@ -181,31 +211,32 @@ struct Areas {
 }
 
 impl Areas {
-    fn pass(&mut self, called: &Totals, ending: Ending) {
+    fn pass(&mut self, Step { last, called, ending }: &Step<'_>) {
         for lane in 0..LANES {
-            let new = called.positives[lane] - self.passed.positives[lane];
-            self.losses[lane] += new * called.negatives[lane];
-            // `max`, because before the first drawn row there is nothing.
-            self.precisions[lane] += new * (called.positives[lane] / called.rows[lane].max(1.0));
+            let new = called.positives[lane] - last.positives[lane];
+            self.losses[lane] += new * (called.rows[lane] - called.positives[lane]);
+            // Before the first drawn row there is nothing.
+            let rows = if called.rows[lane] > 1.0 { called.rows[lane] } else { 1.0 };
+            self.precisions[lane] += new * (called.positives[lane] / rows);
         }
-        if ending == Ending::Tie {
+        if *ending == Ending::Tie {
             for lane in 0..LANES {
-                let new = called.positives[lane] - self.passed.positives[lane];
-                let ties = called.negatives[lane] - self.passed.negatives[lane];
+                let new = called.positives[lane] - last.positives[lane];
+                let ties = called.rows[lane] - last.rows[lane] - new;
                 self.losses[lane] -= new * ties / 2.0;
             }
         }
-        self.passed.clone_from(called);
     }
 
     fn auroc(&self) -> Lanes<Option<f64>> {
-        let pairs = |lane: usize| self.passed.positives[lane] * self.passed.negatives[lane];
+        let negatives = self.all.negatives();
+        let pairs = |lane: usize| self.all.positives[lane] * negatives[lane];
         let area = |lane| (pairs(lane) - self.losses[lane]) / pairs(lane);
         std::array::from_fn(|lane| (pairs(lane) > 0.0).then(|| area(lane)))
     }
 
     fn average_precision(&self) -> Lanes<Option<f64>> {
-        let positives = self.passed.positives;
+        let positives = self.all.positives;
         let mean = |lane: usize| self.precisions[lane] / positives[lane];
         std::array::from_fn(|lane| (positives[lane] > 0.0).then(|| mean(lane)))
     }
@@ -229,16 +260,17 @@ enum Goal {
 
 impl Point {
     /// `None` for areas.
-    fn of(figure: RankingFigure, totals: &Totals) -> Option<Self> {
+    fn of(figure: RankingFigure, totals: &Counts) -> Option<Self> {
+        let negatives = totals.negatives();
         let defined = |share: f64, of: Lanes<f64>| -> Lanes<f64> {
-            let both = |lane: usize| totals.positives[lane] > 0.0 && totals.negatives[lane] > 0.0;
+            let both = |lane: usize| totals.positives[lane] > 0.0 && negatives[lane] > 0.0;
             std::array::from_fn(|lane| if both(lane) && !share.is_nan() { of[lane] } else { 0.0 })
         };
         match figure {
             RankingFigure::Auroc | RankingFigure::AveragePrecision => None,
             RankingFigure::RecallAtFpr(share) => Some(Self {
                 goal: Goal::Positives,
-                limit: totals.negatives.map(|all| most(share, all)),
+                limit: negatives.map(|all| most(share, all)),
                 best: [0.0; LANES],
                 of: defined(share, totals.positives),
             }),
@@ -246,22 +278,30 @@ impl Point {
                 goal: Goal::Negatives,
                 limit: totals.positives.map(|all| fewest(share, all)),
                 // Calling nothing has recall 0, which may be enough.
-                best: if share <= 0.0 { [0.0; LANES] } else { totals.negatives },
-                of: defined(share, totals.negatives),
+                best: if share <= 0.0 { [0.0; LANES] } else { negatives },
+                of: defined(share, negatives),
             }),
         }
     }
 
     /// Takes the threshold into account at which so many are called.
-    fn pass(&mut self, called: &Totals) {
-        for lane in 0..LANES {
-            let (found, wrong) = (called.positives[lane], called.negatives[lane]);
-            self.best[lane] = match self.goal {
-                Goal::Positives => self.best[lane].max(if wrong <= self.limit[lane] { found } else { 0.0 }),
-                Goal::Negatives => {
-                    self.best[lane].min(if found >= self.limit[lane] { wrong } else { f64::INFINITY })
+    fn pass(&mut self, called: &Counts) {
+        let negatives = called.negatives();
+        // Both counts only grow on the way down, so that the last threshold within
+        // the limit is the best, or the first.
+        match self.goal {
+            Goal::Positives => {
+                for (lane, best) in self.best.iter_mut().enumerate() {
+                    *best = if negatives[lane] <= self.limit[lane] { called.positives[lane] } else { *best };
                 }
-            };
+            }
+            Goal::Negatives => {
+                for (lane, best) in self.best.iter_mut().enumerate() {
+                    let is_enough = called.positives[lane] >= self.limit[lane];
+                    let wrong = if is_enough { negatives[lane] } else { f64::INFINITY };
+                    *best = if wrong < *best { wrong } else { *best };
+                }
+            }
         }
     }
 
@@ -327,7 +367,7 @@ mod tests {
             draws.fill(&drawn);
             let found = ranking(&rows).under(&draws, &FIGURES);
             for (lane, times) in drawn.iter().enumerate() {
-                let repeated = rows.iter().flat_map(|row| std::iter::repeat_n(row, times[row.0] as usize));
+                let repeated = rows.iter().flat_map(|row| std::iter::repeat_n(row, usize::from(times[row.0])));
                 let (scores, labels): (Vec<f64>, Vec<bool>) =
                     repeated.map(|row| (f64::from(row.1), row.2)).unzip();
                 prop_assert_eq!(found[0][lane], recall_at_fpr(&scores, &labels, 0.2));

@@ -53,20 +53,24 @@ impl Resampling {
     /// How often each cluster is in bootstrap draw number `draw`, in which as
     /// many clusters as there are have been drawn with replacement (Field and
     /// Welsh 2007). Overwrites `multiplicities`, whose storage can be reused.
-    pub fn draw(&self, draw: u64, multiplicities: &mut Vec<u32>) {
+    ///
+    /// A byte holds a multiplicity: that one cluster comes more than 255 times has
+    /// a chance below 10^-500 in any draw; it would count as 255.
+    pub fn draw(&self, draw: u64, multiplicities: &mut Vec<u8>) {
         multiplicities.clear();
         multiplicities.resize(self.clusters, 0);
         let mut random = SplitMix64::stream(self.seed, draw);
         // Two indices from one number; 32 bits favour none of n clusters by more
         // than n / 2^32.
         let clusters = self.clusters as u64;
+        let mut take = |cluster: usize| multiplicities[cluster] = multiplicities[cluster].saturating_add(1);
         for _ in 0..self.clusters / 2 {
             let bits = random.next();
-            multiplicities[(((bits >> 32) * clusters) >> 32) as usize] += 1;
-            multiplicities[(((bits & 0xFFFF_FFFF) * clusters) >> 32) as usize] += 1;
+            take((((bits >> 32) * clusters) >> 32) as usize);
+            take((((bits & 0xFFFF_FFFF) * clusters) >> 32) as usize);
         }
         if !self.clusters.is_multiple_of(2) {
-            multiplicities[random.below(self.clusters)] += 1;
+            take(random.below(self.clusters));
         }
     }
 
@@ -81,7 +85,7 @@ impl Resampling {
     /// has that remainder. The acceleration of `BCa` is a ratio of sums over
     /// independent influences, which groups leave as it is up to a random error
     /// of about 0.65 / groups.
-    pub fn leave_out(&self, group: usize, multiplicities: &mut Vec<u32>) {
+    pub fn leave_out(&self, group: usize, multiplicities: &mut Vec<u8>) {
         multiplicities.clear();
         multiplicities.resize(self.clusters, 1);
         let groups = self.jackknife_groups().max(1);
@@ -89,7 +93,7 @@ impl Resampling {
     }
 
     /// The multiplicities of the clusters as they are: 1 each.
-    pub fn original(&self) -> Vec<u32> {
+    pub fn original(&self) -> Vec<u8> {
         vec![1; self.clusters]
     }
 
@@ -98,13 +102,13 @@ impl Resampling {
     /// the two systems exchange, `swapped` the reverse; both with probability
     /// one half. Under the swap the first system has its own counts under `kept`
     /// plus the other's under `swapped`.
-    pub fn swap(&self, draw: u64, kept: &mut Vec<u32>, swapped: &mut Vec<u32>) {
+    pub fn swap(&self, draw: u64, kept: &mut Vec<u8>, swapped: &mut Vec<u8>) {
         let mut random = SplitMix64::stream(self.seed ^ SWAPS, draw);
         kept.clear();
         while kept.len() < self.clusters {
             let bits = random.next();
             let missing = (self.clusters - kept.len()).min(64);
-            kept.extend((0..missing).map(|bit| (bits >> bit) as u32 & 1));
+            kept.extend((0..missing).map(|bit| (bits >> bit) as u8 & 1));
         }
         swapped.clear();
         swapped.extend(kept.iter().map(|kept| 1 - kept));
@@ -115,10 +119,14 @@ impl Resampling {
 mod tests {
     use super::*;
 
-    fn multiplicities(resampling: Resampling, draw: u64) -> Vec<u32> {
+    fn multiplicities(resampling: Resampling, draw: u64) -> Vec<u8> {
         let mut drawn = Vec::new();
         resampling.draw(draw, &mut drawn);
         drawn
+    }
+
+    fn sum(multiplicities: &[u8]) -> u32 {
+        multiplicities.iter().map(|&times| u32::from(times)).sum()
     }
 
     #[test]
@@ -127,7 +135,7 @@ mod tests {
         let forth: Vec<_> = (0..50).map(|draw| multiplicities(resampling, draw)).collect();
         let back: Vec<_> = (0..50).rev().map(|draw| multiplicities(resampling, draw)).collect();
         assert!(forth.iter().eq(back.iter().rev()));
-        assert!(forth.iter().all(|drawn| drawn.iter().sum::<u32>() == 7));
+        assert!(forth.iter().all(|drawn| sum(drawn) == 7));
         assert_ne!(forth[0], multiplicities(Resampling::new(7, 43), 0));
         // These very draws on every machine.
         assert_eq!(forth[0], [2, 0, 2, 1, 0, 2, 0]);
@@ -139,8 +147,8 @@ mod tests {
         let (mut sums, mut squares) = (vec![0_u32; 101], 0_u64);
         for draw in 0..4_000 {
             let drawn = multiplicities(resampling, draw);
-            sums.iter_mut().zip(&drawn).for_each(|(sum, times)| *sum += times);
-            squares += drawn.iter().map(|&times| u64::from(times * times)).sum::<u64>();
+            sums.iter_mut().zip(&drawn).for_each(|(sum, times)| *sum += u32::from(*times));
+            squares += drawn.iter().map(|&times| u64::from(times).pow(2)).sum::<u64>();
         }
         // 4,000 expected each, standard deviation 63.
         assert!(sums.iter().all(|sum| (3_700..4_300).contains(sum)), "{sums:?}");
@@ -156,7 +164,7 @@ mod tests {
         for draw in 0..500 {
             resampling.swap(draw, &mut kept, &mut swapped);
             assert!(kept.len() == 130 && kept.iter().zip(&swapped).all(|(a, b)| a + b == 1));
-            total += kept.iter().sum::<u32>();
+            total += sum(&kept);
         }
         // 32,500 expected of 65,000, standard deviation 127.
         assert!((31_900..33_100).contains(&total), "{total}");
@@ -169,7 +177,7 @@ mod tests {
             let (mut left_out, mut drawn) = (0, Vec::new());
             for group in 0..resampling.jackknife_groups() {
                 resampling.leave_out(group, &mut drawn);
-                left_out += clusters - drawn.iter().sum::<u32>() as usize;
+                left_out += clusters - sum(&drawn) as usize;
             }
             assert_eq!(left_out, clusters);
         }

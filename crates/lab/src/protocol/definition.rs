@@ -67,7 +67,7 @@ pub(super) fn of_slice(figure: &FigureName, slice: &Slice) -> FigureName {
     FigureName {
         name: format!("{}@{}", figure.name, slice.name()),
         title: format!("{}, {} {}", figure.title, slice.key, slice.value),
-        support: Some(slice.items as u64),
+        support: Some(slice.items() as u64),
         unit: figure.unit,
         better: figure.better,
     }

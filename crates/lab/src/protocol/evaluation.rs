@@ -146,6 +146,12 @@ impl Ranking {
         }
         ranking
     }
+
+    fn sorted(self, numbers: &[usize]) -> (Option<ClusteredRanking>, Vec<RankingFigure>) {
+        let clusters: Vec<usize> = self.places.iter().map(|&place| numbers[place]).collect();
+        let figures = self.figures.into_iter().map(|(_, figure)| figure).collect();
+        (ClusteredRanking::new(&self.scores, &self.labels, &clusters), figures)
+    }
 }
 
 /// Sums and rankings of each cluster, and the figures that follow from them.
@@ -170,14 +176,9 @@ impl Evaluation {
         let clusters = numbers.iter().max().map_or(0, |last| last + 1);
         let mut figures: Vec<_> = measures.iter().flat_map(|measure| measure.figures.clone()).collect();
         let tables = measures.into_par_iter().map(|measure| measure.table(numbers)).collect();
-        let mut ranked = Vec::new();
-        for ranking in rankings {
-            let own: Vec<usize> = ranking.places.iter().map(|&place| numbers[place]).collect();
-            let (names, kinds): (Vec<_>, Vec<_>) = ranking.figures.into_iter().unzip();
-            figures.extend(names);
-            ranked.push((ClusteredRanking::new(&ranking.scores, &ranking.labels, &own), kinds));
-        }
-        Self { clusters, order: (0..figures.len()).collect(), figures, tables, rankings: ranked }
+        figures.extend(rankings.iter().flat_map(|ranking| ranking.figures.iter().map(|own| own.0.clone())));
+        let rankings = rankings.into_par_iter().map(|ranking| ranking.sorted(numbers)).collect();
+        Self { clusters, order: (0..figures.len()).collect(), figures, tables, rankings }
     }
 
     /// The same figures with those named in `head` first, then the others that
@@ -271,7 +272,7 @@ mod tests {
         #[test]
         fn a_draw_gives_what_the_repeated_items_give(
             values in proptest::collection::vec((-9_i8..9, any::<bool>()), 4),
-            times in proptest::collection::vec(0_u32..4, 3),
+            times in proptest::collection::vec(0_u8..4, 3),
         ) {
             // Items 0 and 3 are of cluster 0.
             let items: Vec<Row> =

@@ -84,7 +84,7 @@ pub(super) fn slice_tables(slices: &[Slice], figures: &[(&str, &str)], intervals
         let figure =
             |(_, name): &(&str, &str)| cell(intervals, &format!("{name}@{}", slice.name()), Unit::Share);
         let values = figures.iter().map(figure);
-        [text(&slice.value), count(slice.items)].into_iter().chain(values).collect()
+        [text(&slice.value), count(slice.items())].into_iter().chain(values).collect()
     };
     let of_key = |slices: &[Slice]| {
         table(&format!("By {}", slices[0].key), &columns, slices.iter().map(row).collect())
@@ -94,9 +94,9 @@ pub(super) fn slice_tables(slices: &[Slice], figures: &[(&str, &str)], intervals
 
 /// A bar of one figure for each slice of at least so many items.
 pub(super) fn slice_bars(slices: &[Slice], least: usize, figure: &str, intervals: &Intervals) -> Vec<Bar> {
-    let shown = slices.iter().filter(|slice| slice.items >= least);
+    let shown = slices.iter().filter(|slice| slice.items() >= least);
     let one =
-        |slice: &Slice| bar(intervals, &format!("{figure}@{}", slice.name()), &slice.name(), slice.items);
+        |slice: &Slice| bar(intervals, &format!("{figure}@{}", slice.name()), &slice.name(), slice.items());
     shown.map(one).collect()
 }
 

@@ -17,6 +17,7 @@ pub mod harm;
 mod length;
 pub mod reply;
 mod row;
+pub mod runs;
 mod slice;
 
 use std::collections::{BTreeMap, HashMap};
@@ -194,7 +195,7 @@ pub trait Evaluator: Sync {
 
     /// The figures' values when cluster `c` is drawn `multiplicities[c]` times.
     /// Multiplicities of 1 give the figures of the data themselves.
-    fn values(&self, multiplicities: &[u32]) -> Vec<Option<f64>> {
+    fn values(&self, multiplicities: &[u8]) -> Vec<Option<f64>> {
         self.drawn(&Draws::one(multiplicities)).into_iter().map(|lanes| lanes[0]).collect()
     }
 }

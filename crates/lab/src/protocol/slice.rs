@@ -7,28 +7,28 @@ use std::collections::BTreeMap;
 pub(super) struct Slice {
     pub(super) key: String,
     pub(super) value: String,
-    /// Number of items.
-    pub(super) items: usize,
+    /// The places of its items, in order.
+    pub(super) places: Vec<usize>,
 }
 
 impl Slice {
     /// The slices of some items, by key and value.
     pub(super) fn all<'a>(items: impl Iterator<Item = &'a BTreeMap<String, String>>) -> Vec<Self> {
-        let mut counts = BTreeMap::new();
-        for pair in items.flatten() {
-            *counts.entry(pair).or_insert(0) += 1;
+        let mut places: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        for (place, slices) in items.enumerate() {
+            slices.iter().for_each(|pair| places.entry(pair).or_default().push(place));
         }
-        let slice = |((key, value), items): ((&String, &String), usize)| Self {
+        let slice = |((key, value), places): ((&String, &String), Vec<usize>)| Self {
             key: key.clone(),
             value: value.clone(),
-            items,
+            places,
         };
-        counts.into_iter().map(slice).collect()
+        places.into_iter().map(slice).collect()
     }
 
-    /// Whether an item with these slices is in this one.
-    pub(super) fn holds(&self, slices: &BTreeMap<String, String>) -> bool {
-        slices.get(&self.key).is_some_and(|value| *value == self.value)
+    /// Number of items.
+    pub(super) fn items(&self) -> usize {
+        self.places.len()
     }
 
     /// How it is called in names of figures: `language=fr`.

@@ -6,6 +6,7 @@
 use super::comparison::Comparison;
 use super::notation::{self, Alignment, Written};
 use super::{Report, Section, ShownText, Table, tables};
+use crate::protocol::runs::OVER_RUNS;
 
 /// Characters in a line; only a single long word or cell goes beyond.
 const WIDTH: usize = 100;
@@ -54,6 +55,11 @@ pub fn summary(report: &Report, colour: Colour) -> String {
     if let Some(outcomes) = tables::outcomes(report).filter(|table| table.rows.len() > 1) {
         page.table_titled("Outcomes", &outcomes);
     }
+    report
+        .sections
+        .iter()
+        .filter(|section| section.id == OVER_RUNS)
+        .for_each(|section| page.section(section));
     page.notes("Before you quote a figure", &report.notes);
     page.text
 }

@@ -24,7 +24,7 @@ use crate::protocol::{Answer, Item, Outcome, Protocol};
 use crate::run::{Cell, CellLog};
 
 pub use guarded::answer_by_guard;
-pub use predictions::{PredictionsError, read_predictions};
+pub use predictions::{PredictionsError, RunAnswers, read_predictions};
 pub use remote::{Asking, Log, RemoteError, answer_by_model, estimate};
 pub use shots::{ShotsError, choose_shots};
 

@@ -7,7 +7,7 @@
 //! with a dot in their name are fields of an object (`signals.testing`).
 //!
 //! Where a protocol has them, a file may have one row for each user turn instead: see
-//! [`turns`].
+//! [`turns`]. A file may hold several runs of a system, told apart by the field `run`.
 
 mod turns;
 
@@ -18,7 +18,7 @@ use mindrail_data::table::{self, DataError, Fault, Record};
 use serde_json::{Map, Value};
 
 use super::{Benched, ItemOf};
-use crate::protocol::{Answer, FromRow, Outcome, Row};
+use crate::protocol::{Answer, FromRow, Item, Outcome, Row};
 
 /// What is wrong with a file of predictions.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +42,17 @@ pub enum PredictionsError {
     },
 }
 
-/// The answers to `items` in a file.
+/// What a system answered in one of its runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunAnswers<P> {
+    /// The run's name, such as its seed; empty where the file does not name runs.
+    pub name: String,
+    /// The answers.
+    pub answers: Vec<Answer<P>>,
+}
+
+/// The answers to `items` in a file, for each of its runs in order of their first
+/// rows. There is at least one.
 ///
 /// # Errors
 /// [`PredictionsError`] for the first row that cannot be used: a system that
@@ -51,33 +61,86 @@ pub fn read_predictions<P: Benched>(
     protocol: &P,
     items: &[ItemOf<P>],
     file: &Path,
-) -> Result<Vec<Answer<P::Prediction>>, PredictionsError> {
-    let mut records = table::read(file)?.peekable();
-    if P::Prediction::HAS_TURN_ROWS && records.peek().is_some_and(has_turn) {
-        return turns::read(protocol, items, file, records);
+) -> Result<Vec<RunAnswers<P::Prediction>>, PredictionsError> {
+    let runs = rows_of_runs(table::read(file)?)?;
+    let answers = |(name, rows): (String, Vec<NumberedRow>)| {
+        let has_turns = rows.first().is_some_and(|row| row.record.fields.contains_key("turn"));
+        let answers = if P::Prediction::HAS_TURN_ROWS && has_turns {
+            turns::read(protocol, items, file, rows)?
+        } else {
+            read_rows(items, file, rows)?
+        };
+        Ok(RunAnswers { name, answers })
+    };
+    runs.into_iter().map(answers).collect()
+}
+
+/// A row with its number in the file, from 1.
+struct NumberedRow {
+    number: usize,
+    record: Record,
+}
+
+/// The rows of each run, which all rows name or none does.
+fn rows_of_runs(
+    records: impl Iterator<Item = Result<Record, DataError>>,
+) -> Result<Vec<(String, Vec<NumberedRow>)>, PredictionsError> {
+    let mut runs: Vec<(String, Vec<NumberedRow>)> = Vec::new();
+    let mut places = BTreeMap::new();
+    for (record, number) in records.zip(1..) {
+        let mut record = record?;
+        let name = run(&mut record.fields).map_err(|fault| fault.at(&record.place))?;
+        let place = *places.entry(name.clone()).or_insert(runs.len());
+        if place == runs.len() {
+            runs.push((name.clone(), Vec::new()));
+        }
+        runs[place].1.push(NumberedRow { number, record });
+        if runs.len() > 1 && places.contains_key("") {
+            let found = if name.is_empty() { "nothing" } else { "a run" };
+            let fault = Fault::new("run", found, "the run in every row or in none");
+            let last = &runs[place].1[runs[place].1.len() - 1];
+            return Err(fault.at(&last.record.place).into());
+        }
     }
+    if runs.is_empty() {
+        runs.push(Default::default());
+    }
+    Ok(runs)
+}
+
+/// The name of a row's run; empty where it names none.
+fn run(fields: &mut Map<String, Value>) -> Result<String, Fault> {
+    match fields.remove("run") {
+        None | Some(Value::Null) => Ok(String::new()),
+        Some(Value::String(name)) => Ok(name),
+        Some(Value::Number(number)) => Ok(number.to_string()),
+        Some(other) => Err(Fault::new("run", table::kind(&other), "the run's name or number")),
+    }
+}
+
+/// The answers in the rows of one run, each of which is of an item.
+fn read_rows<P: FromRow, I, G>(
+    items: &[Item<I, G>],
+    file: &Path,
+    rows: Vec<NumberedRow>,
+) -> Result<Vec<Answer<P>>, PredictionsError> {
     let ids: BTreeSet<&str> = items.iter().map(|item| item.id.as_str()).collect();
-    let mut answers: Vec<Answer<P::Prediction>> = Vec::new();
+    let mut answers: Vec<Answer<P>> = Vec::new();
     let mut rows_by_id = BTreeMap::new();
     let mut foreign = Vec::new();
-    for (number, record) in records.enumerate() {
-        let Record { place, fields } = record?;
-        let answer: Answer<P::Prediction> = answer(fields).map_err(|fault| fault.at(&place))?;
-        if let Some(before) = rows_by_id.insert(answer.id.clone(), number + 1) {
+    for NumberedRow { number, record: Record { place, fields } } in rows {
+        let answer: Answer<P> = answer(fields).map_err(|fault| fault.at(&place))?;
+        if let Some(before) = rows_by_id.insert(answer.id.clone(), number) {
             let found = format!("the id of row {before} again");
             return Err(Fault::new("id", found, "one row for each item").at(&place).into());
         }
         if !ids.contains(answer.id.as_str()) {
-            foreign.push(number + 1);
+            foreign.push(number);
         }
         answers.push(answer);
     }
     none_is_foreign(file, &foreign, answers.len())?;
     Ok(answers)
-}
-
-fn has_turn(record: &Result<Record, DataError>) -> bool {
-    record.as_ref().is_ok_and(|record| record.fields.contains_key("turn"))
 }
 
 /// That no row is of an item that the data does not have. `foreign` numbers such rows.

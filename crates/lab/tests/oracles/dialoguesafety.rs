@@ -9,12 +9,16 @@ use std::path::PathBuf;
 use mindrail_core::metrics::MacroOver;
 use mindrail_core::taxonomy::{ReplyClass, Taxonomy as _};
 use mindrail_data::sets::{self, DataSet};
+use mindrail_lab::bench::section_over_runs;
 use mindrail_lab::protocol::reply::{
     AnswerRule, Reply, ReplyCall, ReplyCounts, ReplyInput, ReplyItem, ReplyPrediction, ReplySet,
-    SideWeighting, across_runs, cluster_by_shared_utterances, rows,
+    SideWeighting, cluster_by_shared_utterances, rows,
 };
+use mindrail_lab::protocol::runs::across_runs;
 use mindrail_lab::protocol::{Answer, Outcome, Protocol as _, Unanswered, judge};
 use mindrail_lab::published;
+use mindrail_lab::report::Cell;
+use mindrail_lab::system::read_predictions;
 use serde_json::Value;
 
 const PREDICTIONS: &str = include_str!("data/dialoguesafety_predictions.csv");
@@ -260,6 +264,35 @@ fn item(place: usize, gold: ReplyClass) -> ReplyItem {
         slices: BTreeMap::new(),
         input: ReplyInput { context: Vec::new(), response: String::new() },
         gold,
+    }
+}
+
+#[test]
+fn a_file_of_predictions_with_five_runs_prints_its_row_of_table_2() {
+    let published = published_runs();
+    let items: Vec<ReplyItem> =
+        published.gold.iter().enumerate().map(|(place, gold)| item(place, *gold)).collect();
+    for (name, setting, _) in settings(&published) {
+        let mut file = tempfile::NamedTempFile::with_suffix(".csv").unwrap();
+        writeln!(file, "run,id,class").unwrap();
+        for (run, classes) in published.runs.iter().filter(|(run, _)| run.starts_with(&format!("{name} "))) {
+            let rows = classes.iter().enumerate();
+            rows.for_each(|(id, class)| writeln!(file, "{run},{id},{}", class.wire()).unwrap());
+        }
+        let runs = read_predictions(&PROTOCOL, &items, file.path()).unwrap();
+        let section = section_over_runs(&PROTOCOL, &items, &runs, Unanswered::Negative).unwrap();
+        let rows = &section.tables[0].rows;
+        for (column, title) in [
+            ("accuracy", "Accuracy"),
+            ("precision", "Weighted precision"),
+            ("recall", "Weighted recall"),
+            ("f1", "Weighted F1"),
+        ] {
+            let [mean, deviation] = [0, 1].map(|place| number(&setting["table2"][column]["paper"][place]));
+            let expected = Cell::Text(format!("{mean:.1} ({deviation:.1})"));
+            let row = rows.iter().find(|row| row[0] == Cell::Text(title.to_owned())).unwrap();
+            assert_eq!(row[1], expected, "{name} {column}");
+        }
     }
 }
 

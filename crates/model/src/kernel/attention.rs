@@ -1,6 +1,8 @@
 //! Self-attention within one text, all heads. One text's tokens attend to each
 //! other and to nothing else, so a batch needs no padding and no mask.
 
+use std::ops::Range;
+
 use super::elementwise::softmax;
 use super::instruction_set::multiversion;
 use super::tile::{Onto, PANEL, PanelF32, Rows, Target, product_f32};
@@ -70,10 +72,13 @@ impl PackedHead {
         let head = keys.width;
         let scale = 1.0 / (head as f32).sqrt();
         self.keys.resize(keys.count.next_multiple_of(PANEL) * head, 0.0);
-        for token in 0..keys.count {
-            let panel = &mut self.keys[token / PANEL * PANEL * head..][..PANEL * head];
-            for (slot, x) in panel[token % PANEL..].iter_mut().step_by(PANEL).zip(keys.row(token)) {
-                *slot = x * scale;
+        for (index, panel) in self.keys.chunks_exact_mut(PANEL * head).enumerate() {
+            let tokens = index * PANEL..keys.count.min((index + 1) * PANEL);
+            for (block, panel) in panel.chunks_mut(PANEL * PANEL).enumerate() {
+                let near = near_rows(keys, tokens.clone(), block);
+                for (d, slots) in panel.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
+                    *slots = std::array::from_fn(|token| near[token][d] * scale);
+                }
             }
         }
     }
@@ -81,13 +86,32 @@ impl PackedHead {
     /// Panels of 32 dimensions, token by token.
     fn pack_values(&mut self, values: Rows<'_, f32>) {
         self.values.resize(values.count * values.width.next_multiple_of(PANEL), 0.0);
-        for token in 0..values.count {
-            for (index, part) in values.row(token).chunks(PANEL).enumerate() {
-                let to = (index * values.count + token) * PANEL;
-                self.values[to..to + part.len()].copy_from_slice(part);
+        for (block, panel) in self.values.chunks_exact_mut(values.count * PANEL).enumerate() {
+            for (token, slots) in panel.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
+                *slots = block_of(values.row(token), block);
             }
         }
     }
+}
+
+/// Copies of 32 dimensions of up to 32 rows. Rows lie far apart, and copying them
+/// whole lets the processor fetch many at a time, which turning them would not.
+fn near_rows(rows: Rows<'_, f32>, tokens: Range<usize>, block: usize) -> [[f32; PANEL]; PANEL] {
+    let mut near = [[0.0; PANEL]; PANEL];
+    for (near, token) in near.iter_mut().zip(tokens) {
+        *near = block_of(rows.row(token), block);
+    }
+    near
+}
+
+/// Block `block` of 32 numbers of a row, filled up with 0.
+fn block_of(row: &[f32], block: usize) -> [f32; PANEL] {
+    let part = &row[block * PANEL..];
+    part.first_chunk().copied().unwrap_or_else(|| {
+        let mut own = [0.0; PANEL];
+        own[..part.len()].copy_from_slice(part);
+        own
+    })
 }
 
 /// [`attend_head`] for all heads of a whole text. `queries`, `keys`, `values`

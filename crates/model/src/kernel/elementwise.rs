@@ -2,8 +2,8 @@
 //! vectorises them, and compiled once per instruction set.
 //!
 //! `exp` is the usual range reduction with a degree-6 polynomial (relative
-//! error below 3e-7); `erf` is Abramowitz and Stegun 7.1.26 (absolute error
-//! below 1.5e-7 plus rounding).
+//! error below 3e-7); `erf` is the quotient of two polynomials that Eigen and XLA
+//! use (absolute error below 5e-7), twice as fast as one that needs `exp`.
 
 use super::instruction_set::{multiply_add, multiversion};
 
@@ -29,17 +29,25 @@ pub(crate) fn exp<const FUSED: bool>(x: f32) -> f32 {
     p * f32::from_bits(((power + 127) << 23) as u32)
 }
 
-/// The error function.
+/// The error function: `x P(x^2) / Q(x^2)`, beyond 4 as at 4.
 #[inline(always)]
 pub(crate) fn erf<const FUSED: bool>(x: f32) -> f32 {
-    let magnitude = x.abs();
-    let t = 1.0 / multiply_add::<FUSED>(magnitude, 0.327_591_1, 1.0);
-    let poly = multiply_add::<FUSED>(1.061_405_4, t, -1.453_152);
-    let poly = multiply_add::<FUSED>(poly, t, 1.421_413_7);
-    let poly = multiply_add::<FUSED>(poly, t, -0.284_496_74);
-    let poly = multiply_add::<FUSED>(poly, t, 0.254_829_6) * t;
-    let value = 1.0 - poly * exp::<FUSED>(-magnitude * magnitude);
-    value.copysign(x)
+    const P: [f32; 7] = [
+        -2.726_142_3e-10,
+        2.770_681_4e-8,
+        -2.101_024e-6,
+        -5.692_506_4e-5,
+        -7.349_906_4e-4,
+        -2.954_6e-3,
+        -1.609_603_3e-2,
+    ];
+    const Q: [f32; 5] = [-1.456_607_2e-5, -2.133_740_6e-4, -1.682_827e-3, -7.373_329_3e-3, -1.426_473_9e-2];
+    let x = x.clamp(-4.0, 4.0);
+    let square = x * x;
+    let horner = |coefficients: &[f32]| {
+        coefficients[1..].iter().fold(coefficients[0], |sum, c| multiply_add::<FUSED>(sum, square, *c))
+    };
+    x * horner(&P) / horner(&Q)
 }
 
 /// The logistic function.

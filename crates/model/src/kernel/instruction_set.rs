@@ -13,12 +13,14 @@ pub enum InstructionSet {
     Avx512,
     /// AVX-512 with VNNI, the 8-bit dot product.
     Avx512Vnni,
+    /// The same and AMX, the 8-bit matrix product.
+    Amx,
 }
 
 impl InstructionSet {
     /// The best set that this processor has. The environment variable
-    /// `MINDRAIL_INSTRUCTION_SET` (`plain`, `avx2`, `avx512`) asks for a lesser
-    /// one, for tests and comparisons.
+    /// `MINDRAIL_INSTRUCTION_SET` (`plain`, `avx2`, `avx512`, `vnni`) asks for a
+    /// lesser one, for tests and comparisons.
     pub fn detect() -> Self {
         static DETECTED: OnceLock<InstructionSet> = OnceLock::new();
         *DETECTED.get_or_init(|| {
@@ -26,7 +28,8 @@ impl InstructionSet {
                 Ok("plain") => Self::Plain,
                 Ok("avx2") => Self::Avx2,
                 Ok("avx512") => Self::Avx512,
-                _ => Self::Avx512Vnni,
+                Ok("vnni") => Self::Avx512Vnni,
+                _ => Self::Amx,
             };
             Self::of_processor().min(wanted)
         })
@@ -41,7 +44,13 @@ impl InstructionSet {
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vl");
         match (avx512, avx2) {
-            (true, _) if is_x86_feature_detected!("avx512vnni") => Self::Avx512Vnni,
+            (true, _) if is_x86_feature_detected!("avx512vnni") => {
+                if super::amx::is_usable() {
+                    Self::Amx
+                } else {
+                    Self::Avx512Vnni
+                }
+            }
             (true, _) => Self::Avx512,
             (false, true) => Self::Avx2,
             (false, false) => Self::Plain,

@@ -3,7 +3,7 @@
 //! Every kernel has a plain form in safe Rust that is its definition; forms
 //! for particular processors are tested against it. `unsafe` stands here for
 //! three reasons only: calling code compiled for instructions that
-//! [`InstructionSet::detect`] has found, loads and stores of AVX-512 registers
+//! [`InstructionSet::detect`] has found, loads and stores of AVX-512 and AMX registers
 //! inside checked slices, and handing checked slices to the `gemm` crate.
 #![allow(unsafe_code)]
 #![allow(
@@ -11,6 +11,8 @@
     reason = "a function is compiled for an instruction set only where it is inlined"
 )]
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 mod attention;
 mod elementwise;
 mod instruction_set;
@@ -27,4 +29,4 @@ pub(crate) use elementwise::{
 };
 pub(crate) use matmul::{Matrix, matmul};
 pub use tile::Onto;
-pub(crate) use tile::Rows;
+pub(crate) use tile::{Rows, TILE_ROWS};

@@ -7,12 +7,17 @@
 //! a tile of up to twelve rows in registers and are tested against the plain.
 
 #[cfg(target_arch = "x86_64")]
+use super::amx;
+#[cfg(target_arch = "x86_64")]
 use super::instruction_set::InstructionSet;
 use super::instruction_set::{multiply_add, multiversion};
 
 /// Outputs per panel: two 512-bit registers of f32 or i32, and one attention
 /// head of the base model.
 pub(super) const PANEL: usize = 32;
+
+/// Rows of the largest tile: with twelve, 24 of the 32 registers hold sums.
+pub(crate) const TILE_ROWS: usize = 12;
 
 /// Rows of `width` numbers that begin `stride` apart.
 #[derive(Debug, Clone, Copy)]
@@ -170,8 +175,17 @@ pub(super) fn product_i8(rows: Rows<'_, u8>, row_scales: &[f32], panel: PanelI8<
     assert!(rows.width.is_multiple_of(4) && row_scales.len() >= rows.count);
     #[cfg(target_arch = "x86_64")]
     if InstructionSet::detect() >= InstructionSet::Avx512Vnni {
-        // SAFETY: the processor has AVX-512 VNNI; sizes are checked above.
-        unsafe { avx512::product_i8(rows, row_scales, panel, &mut target) };
+        let with_amx =
+            InstructionSet::detect() == InstructionSet::Amx && rows.width.is_multiple_of(amx::INPUTS);
+        // SAFETY: the processor has AVX-512 VNNI, and AMX where asked; sizes are
+        // checked above.
+        unsafe {
+            if with_amx {
+                avx512::product_i8_amx(rows, row_scales, panel, &mut target);
+            } else {
+                avx512::product_i8(rows, row_scales, panel, &mut target);
+            }
+        }
         return;
     }
     for (i, row_scale) in row_scales.iter().enumerate().take(rows.count) {
@@ -205,19 +219,19 @@ mod avx512 {
         _mm512_sub_epi32,
     };
 
-    use super::{Onto, PANEL, PanelF32, PanelI8, Rows, Target};
+    use super::amx;
+    use super::{Onto, PANEL, PanelF32, PanelI8, Rows, TILE_ROWS, Target};
 
     /// Registers of 16 numbers per panel.
     const REGISTERS: usize = PANEL / 16;
 
-    /// Calls `$tile::<ROWS>` over all rows with the largest tiles that fit: with
-    /// twelve rows 24 of the 32 registers hold sums.
+    /// Calls `$tile::<ROWS>` over all rows with the largest tiles that fit.
     macro_rules! by_tiles {
         ($count:expr, |$first:ident| $tile:ident($($argument:expr),*)) => {{
             let mut $first = 0;
             while $first < $count {
                 $first += match $count - $first {
-                    12.. => { $tile::<12>($($argument),*); 12 }
+                    TILE_ROWS.. => { $tile::<TILE_ROWS>($($argument),*); TILE_ROWS }
                     8.. => { $tile::<8>($($argument),*); 8 }
                     4.. => { $tile::<4>($($argument),*); 4 }
                     2.. => { $tile::<2>($($argument),*); 2 }
@@ -303,16 +317,56 @@ mod avx512 {
                 }
             }
             for (row, sums) in sums.iter().enumerate() {
-                let row_scale = _mm512_set1_ps(row_scales[first + row]);
-                let numbers: [__m512; REGISTERS] = core::array::from_fn(|r| {
-                    let offset = _mm512_loadu_si512(panel.offsets.as_ptr().add(16 * r).cast());
-                    let scale = _mm512_mul_ps(row_scale, _mm512_loadu_ps(panel.scales.as_ptr().add(16 * r)));
-                    let bias = _mm512_loadu_ps(panel.bias.as_ptr().add(16 * r));
-                    _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_sub_epi32(sums[r], offset)), scale, bias)
-                });
-                store(target, first + row, &numbers);
+                store(target, first + row, &numbers(sums, row_scales[first + row], panel));
             }
         }
+    }
+
+    /// As [`super::product_i8`], which has checked all sizes; the width is a multiple
+    /// of [`amx::INPUTS`].
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    pub(super) unsafe fn product_i8_amx(
+        rows: Rows<'_, u8>,
+        row_scales: &[f32],
+        panel: PanelI8<'_>,
+        target: &mut Target<'_>,
+    ) {
+        let mut all: amx::Sums = [[0; PANEL]; _];
+        for first in (0..rows.count).step_by(all.len()) {
+            let count = all.len().min(rows.count - first);
+            let bytes = amx::Bytes { first: rows.row(first).as_ptr(), stride: rows.stride, count };
+            // SAFETY: the rows lie in their slice and the panel has as many inputs, by
+            // the caller's checks; the sums of a row are PANEL numbers.
+            unsafe {
+                amx::product(bytes, panel.weights.as_ptr(), rows.width / amx::INPUTS, &mut all);
+                for (row, sums) in all.iter().enumerate().take(count) {
+                    let sums = core::array::from_fn(|r| _mm512_loadu_si512(sums.as_ptr().add(16 * r).cast()));
+                    store(target, first + row, &numbers(&sums, row_scales[first + row], panel));
+                }
+            }
+        }
+    }
+
+    /// The numbers that a row's sums of bytes stand for.
+    #[target_feature(enable = "avx512f")]
+    unsafe fn numbers(
+        sums: &[__m512i; REGISTERS],
+        row_scale: f32,
+        panel: PanelI8<'_>,
+    ) -> [__m512; REGISTERS] {
+        let row_scale = _mm512_set1_ps(row_scale);
+        core::array::from_fn(|r| {
+            // SAFETY: register < REGISTERS = PANEL / 16.
+            let (offset, scale, bias) = unsafe {
+                (
+                    _mm512_loadu_si512(panel.offsets.as_ptr().add(16 * r).cast()),
+                    _mm512_loadu_ps(panel.scales.as_ptr().add(16 * r)),
+                    _mm512_loadu_ps(panel.bias.as_ptr().add(16 * r)),
+                )
+            };
+            let sum = _mm512_cvtepi32_ps(_mm512_sub_epi32(sums[r], offset));
+            _mm512_fmadd_ps(sum, _mm512_mul_ps(row_scale, scale), bias)
+        })
     }
 
     /// Asks for the 128 bytes that stand at the same place of the next panel, which

@@ -44,12 +44,11 @@ pub(super) fn evaluator(protocol: &Crisis, judged: &[Judged<'_, Crisis>], number
     measures.extend(timing::measures(protocol, &rows));
     measures.push(per_label(&scored(&rows, protocol.turn(LabelView::All, 0))));
     let mut slices = Slice::all(rows.iter().map(|row| row.slices));
-    slices.retain(|slice| slice.items >= protocol.min_slice);
+    slices.retain(|slice| slice.items() >= protocol.min_slice);
     for slice in &slices {
-        let own: Vec<usize> = (0..rows.len()).filter(|&place| slice.holds(rows[place].slices)).collect();
-        let turns = own.iter().map(|&place| (place, &turn[place]));
+        let turns = slice.places.iter().map(|&place| (place, &turn[place]));
         measures.push(sliced_turns(slice, turns));
-        let dialogues = own.iter().map(|&place| (place, &whole[place]));
+        let dialogues = slice.places.iter().map(|&place| (place, &whole[place]));
         measures.push(pooled(dialogues, vec![f1_of("dialogue_f1", "Dialogue F1").of_slice(slice)]));
     }
     Evaluation::new(numbers, measures, Vec::new()).headed(&HEAD)

@@ -62,7 +62,7 @@ fn signals(one: &Judged<'_, Distress>) -> Option<[(bool, f64); 9]> {
 /// The slices that are large enough for figures.
 fn slices(protocol: &Distress, rows: &[Row<'_>]) -> Vec<Slice> {
     let mut slices = Slice::all(rows.iter().map(|row| row.slices));
-    slices.retain(|slice| slice.items >= protocol.min_slice);
+    slices.retain(|slice| slice.items() >= protocol.min_slice);
     slices
 }
 
@@ -166,8 +166,9 @@ fn plain_names(name: &str, title: &str) -> [String; 2] {
 
 /// A signal as a slice of the figures; its items are those that have it.
 fn signal_slice(signal: Signal, rows: &[Row<'_>]) -> Slice {
-    let positives = signal_rows(rows, signal).filter(|(_, _, label)| *label).count();
-    Slice { key: "signal".to_owned(), value: signal.wire().to_owned(), items: positives }
+    let positives = signal_rows(rows, signal).filter(|(_, _, label)| *label);
+    let places = positives.map(|(place, ..)| place).collect();
+    Slice { key: "signal".to_owned(), value: signal.wire().to_owned(), places }
 }
 
 /// Place, probability and gold of the rows that have signals.
@@ -181,18 +182,18 @@ fn signal_rows<'a>(rows: &'a [Row<'_>], signal: Signal) -> impl Iterator<Item = 
 fn sliced(slice: &Slice, rows: &[Row<'_>]) -> Measure {
     let mut figures = three(plain_names, |found: &Confusion| *found);
     figures.push(false_positives());
-    let own = placed(rows).filter(|(_, row)| slice.holds(row.slices));
-    let calls = own.map(|(place, row)| (place, vec![one(place_of_decision(row.high_risk, row.called))]));
+    let decision = |row: &Row<'_>| vec![one(place_of_decision(row.high_risk, row.called))];
+    let calls = slice.places.iter().map(|&place| (place, decision(&rows[place])));
     Measure::new(4, calls, figures.into_iter().map(|figure| figure.of_slice(slice)).collect())
 }
 
 /// The rankings by risk, of all rows and of slices, and those by each signal.
 fn rankings(rows: &[Row<'_>], slices: &[Slice]) -> Vec<Ranking> {
-    let by_risk = || placed(rows).map(|(place, row)| (place, row.risk, row.high_risk));
-    let mut rankings = vec![Ranking::new(by_risk(), areas().into_iter().chain(points()).collect())];
+    let by_risk = |place: usize| (place, rows[place].risk, rows[place].high_risk);
+    let all = (0..rows.len()).map(by_risk);
+    let mut rankings = vec![Ranking::new(all, areas().into_iter().chain(points()).collect())];
     for slice in slices {
-        let own = by_risk().filter(|(place, ..)| slice.holds(rows[*place].slices));
-        rankings.push(Ranking::new(own, areas_of(slice)));
+        rankings.push(Ranking::new(slice.places.iter().copied().map(by_risk), areas_of(slice)));
     }
     if rows.iter().any(|row| row.signals.is_some()) {
         rankings.extend(

@@ -190,7 +190,7 @@ fn slice_section(protocol: &Distress, rows: &[Row<'_>], intervals: &Intervals) -
     for (table, own) in section.tables.iter_mut().zip(slices.chunk_by(|a, b| a.key == b.key)) {
         table.columns.insert(2, "High risk".to_owned());
         for (cells, slice) in table.rows.iter_mut().zip(own) {
-            let high_risk = rows.iter().filter(|row| row.high_risk && slice.holds(row.slices)).count();
+            let high_risk = slice.places.iter().filter(|&&place| rows[place].high_risk).count();
             cells.insert(2, count(high_risk));
         }
     }

@@ -38,7 +38,7 @@ fn data(cases: &[Case]) -> (Vec<LabelledConversation>, Vec<Answer<DistressPredic
 }
 
 /// Values by name under a draw.
-fn values(protocol: &Distress, cases: &[Case], draw: Option<&[u32]>) -> BTreeMap<String, Option<f64>> {
+fn values(protocol: &Distress, cases: &[Case], draw: Option<&[u8]>) -> BTreeMap<String, Option<f64>> {
     let (rows, answers) = data(cases);
     let items = items(rows);
     let (judged, _) = judge(protocol, &items, &answers, Unanswered::Negative);
@@ -105,7 +105,7 @@ proptest! {
 
     #[test]
     fn a_draw_gives_what_the_repeated_families_give(
-        cases in cases(), times in proptest::collection::vec(0_u32..3, 4)
+        cases in cases(), times in proptest::collection::vec(0_u8..3, 4)
     ) {
         let protocol = Distress { min_slice: 1, ..Distress::default() };
         let mut numbers: Vec<u8> = Vec::new();
@@ -114,7 +114,7 @@ proptest! {
                 numbers.push(case.3);
             }
         }
-        let draw: Vec<u32> = numbers.iter().map(|family| times[usize::from(*family)]).collect();
+        let draw: Vec<u8> = numbers.iter().map(|family| times[usize::from(*family)]).collect();
         let repeated: Vec<Case> = cases
             .iter()
             .flat_map(|case| std::iter::repeat_n(*case, times[usize::from(case.3)] as usize))

@@ -145,7 +145,7 @@ impl Harm {
 
     fn slices(&self, judged: &[Judged<'_, Self>]) -> Vec<Slice> {
         let mut slices = Slice::all(judged.iter().map(|one| &one.item.slices));
-        slices.retain(|slice| (self.smallest_slice..judged.len()).contains(&slice.items));
+        slices.retain(|slice| (self.smallest_slice..judged.len()).contains(&slice.items()));
         slices
     }
 
@@ -270,10 +270,7 @@ impl Protocol for Harm {
             let decisions: Vec<_> = judged.iter().map(|one| self.decision(&given, one)).collect();
             for slice in self.slices(judged) {
                 let own =
-                    judged.iter().zip(&decisions).enumerate().filter_map(|(place, (judged, decision))| {
-                        let decision = decision.filter(|_| slice.holds(&judged.item.slices))?;
-                        Some((place, vec![one(decision)]))
-                    });
+                    slice.places.iter().filter_map(|&place| Some((place, vec![one(decisions[place]?)])));
                 let figures = figures::safety(|found: &Confusion| *found).into_iter();
                 measures.push(Measure::new(4, own, figures.map(|figure| figure.of_slice(&slice)).collect()));
             }

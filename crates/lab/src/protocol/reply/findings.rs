@@ -3,7 +3,7 @@
 use mindrail_core::metrics::{Binning, Confusion, reliability_bins};
 use mindrail_core::taxonomy::{ReplyClass, Taxonomy};
 
-use super::{Reply, ReplyCall, ReplyCounts, ReplySet, across_runs, counts, figures, unsafe_probabilities};
+use super::{Reply, ReplyCall, ReplyCounts, ReplySet, counts, figures, unsafe_probabilities};
 use crate::protocol::figures::{
     bar, cell, count, names, plain, reliability, roc, section, slice_tables, table, text, value_table,
 };
@@ -206,55 +206,4 @@ pub(super) fn notes(reply: &Reply, judged: &[Judged<'_, Reply>]) -> Vec<String> 
         );
     }
     notes
-}
-
-/// The figures of several runs of one system (seeds, repeated sampling), as mean
-/// and sample standard deviation. `runs` are the counts of each run with its name.
-pub fn runs_section(runs: &[(String, ReplyCounts)], reply: &Reply) -> Section {
-    type Pick = Box<dyn Fn(&ReplyCounts) -> f64>;
-    let over = reply.macro_over;
-    let figures: Vec<(&str, Pick)> = vec![
-        ("Accuracy", Box::new(ReplyCounts::accuracy)),
-        ("Weighted precision", Box::new(|counts| counts.weighted().precision)),
-        ("Weighted recall", Box::new(|counts| counts.weighted().recall)),
-        ("Weighted F1", Box::new(|counts| counts.weighted().f1)),
-        ("Macro F1", Box::new(move |counts| counts.macro_average(over).map_or(0.0, |means| means.f1))),
-        ("Safe or unsafe, accuracy", Box::new(|counts| counts.safety().accuracy())),
-        ("Unsafe, recall", Box::new(|counts| counts.safety().recall())),
-        ("Unsafe, precision", Box::new(|counts| counts.safety().precision())),
-    ];
-    let rows = figures.iter().map(|(title, pick)| {
-        let values: Vec<f64> = runs.iter().map(|(_, counts)| pick(counts)).collect();
-        let across = across_runs(&values);
-        let cell = |value| plain(value, Unit::Percent);
-        let printed = across.map_or_else(String::new, |across| {
-            format!("{:.1} ({:.1})", across.printed_mean, across.printed_deviation)
-        });
-        let ends = values.iter().map(|value| 100.0 * value);
-        let (low, high) = ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
-        vec![
-            text(*title),
-            text(printed),
-            cell(across.map(|across| across.mean)),
-            cell(across.map(|across| across.deviation)),
-            cell(low.is_finite().then_some(low)),
-            cell(high.is_finite().then_some(high)),
-        ]
-    });
-    let names: Vec<&str> = runs.iter().map(|(name, _)| name.as_str()).collect();
-    let words = format!(
-        "Runs: {}. Printed: each run rounded to 5 decimals, mean and sample standard deviation to one decimal, halves up.",
-        names.join(", ")
-    );
-    let columns = [
-        "Figure, in percent",
-        "As published tables print it",
-        "Mean",
-        "Sample deviation",
-        "Lowest",
-        "Highest",
-    ];
-    let mut section = section("runs", &format!("Over {} runs", runs.len()), &words);
-    section.tables.push(table("Mean and deviation", &columns, rows.collect()));
-    section
 }

@@ -10,7 +10,6 @@ mod figures;
 mod findings;
 mod items;
 mod prediction;
-mod runs;
 
 use std::collections::BTreeMap;
 
@@ -20,10 +19,8 @@ use mindrail_core::taxonomy::{ReplyClass, Scores, Taxonomy};
 
 pub use self::answer::AnswerRule;
 pub use self::figures::{ReplyCounts, SideWeighting};
-pub use self::findings::runs_section;
 pub use self::items::{ReplyInput, ReplyItem, SHARED_CHARACTERS, cluster_by_shared_utterances, rows};
 pub use self::prediction::{ReplyCall, ReplyPrediction};
-pub use self::runs::{AcrossRuns, across_runs};
 
 use self::prediction::UNSAFE;
 use super::definition::{Definition, share};
@@ -64,7 +61,7 @@ impl Reply {
     /// The slices that are large enough for figures.
     fn slices(&self, judged: &[Judged<'_, Self>]) -> Vec<Slice> {
         let mut slices = Slice::all(judged.iter().map(|one| &one.item.slices));
-        slices.retain(|slice| (self.smallest_slice..judged.len()).contains(&slice.items));
+        slices.retain(|slice| (self.smallest_slice..judged.len()).contains(&slice.items()));
         slices
     }
 
@@ -137,7 +134,7 @@ impl Protocol for Reply {
         };
         let mut measures = vec![table(placed().collect(), self.definitions(judged))];
         for slice in self.slices(judged) {
-            let own = placed().filter(|(_, one)| slice.holds(&one.item.slices)).collect();
+            let own = slice.places.iter().map(|&place| (place, &judged[place])).collect();
             let figures = figures::of_slice(self.macro_over).into_iter();
             measures.push(table(own, figures.map(|figure| figure.of_slice(&slice)).collect()));
         }

@@ -115,16 +115,3 @@ fn findings_name_the_baselines_and_keep_their_tables_in_shape() {
     assert_eq!((labels.len(), counts.len(), labels[8].as_str()), (9, 9, "Unsafe"));
     assert!(findings.published.iter().all(|row| row.caveat.contains("not comparable")));
 }
-
-#[test]
-fn runs_are_shown_as_published_tables_print_them() {
-    let run =
-        |calls: &[ReplyCall]| items().iter().zip(calls).map(|(item, call)| (item.gold, *call)).collect();
-    let runs = [
-        ("1".to_owned(), run(&[NEGLECT, NEGLECT, SAFE, SAFE, SAFE])),
-        ("2".to_owned(), run(&[SAFE, NEGLECT, SAFE, SAFE, NEGLECT])),
-    ];
-    let section = runs_section(&runs, &REPLY);
-    let row = &section.tables[0].rows[0];
-    assert_eq!(row[1], crate::report::Cell::Text("70.0 (14.1)".to_owned()));
-}

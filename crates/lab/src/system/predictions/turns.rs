@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use mindrail_core::taxonomy::{CrisisLabel, Scores, Taxonomy as _};
-use mindrail_data::table::{DataError, Fault, Record, kind};
+use mindrail_data::table::{Fault, Record, kind};
 use serde_json::{Map, Value, json};
 
-use super::{PredictionsError, id, nested, none_is_foreign, outcome};
+use super::{NumberedRow, PredictionsError, id, nested, none_is_foreign, outcome};
 use crate::protocol::crisis::{TurnAnswer, labels};
 use crate::protocol::{Answer, FromRow as _, Outcome, Row};
 use crate::system::{Benched, ItemOf};
@@ -28,21 +28,19 @@ pub(super) fn read<P: Benched>(
     protocol: &P,
     items: &[ItemOf<P>],
     file: &Path,
-    records: impl Iterator<Item = Result<Record, DataError>>,
+    records: Vec<NumberedRow>,
 ) -> Result<Vec<Answer<P::Prediction>>, PredictionsError> {
     let mut dialogues: BTreeMap<&str, Vec<Option<Said>>> =
         items.iter().map(|item| (item.id.as_str(), vec![None; protocol.parts(item)])).collect();
-    let (mut foreign, mut rows) = (Vec::new(), 0);
+    let (mut foreign, rows) = (Vec::new(), records.len());
     let mut has_scores = None;
-    for record in records {
-        let Record { place, fields } = record?;
-        rows += 1;
+    for NumberedRow { number, record: Record { place, fields } } in records {
         let TurnRow { id, turn, answer, scores } =
             TurnRow::read(fields, &mut has_scores).map_err(|fault| fault.at(&place))?;
         match dialogues.get_mut(id.as_str()) {
-            None => foreign.push(rows),
+            None => foreign.push(number),
             Some(turns) => {
-                put(turns, turn, Said { row: rows, answer, scores }).map_err(|fault| fault.at(&place))?;
+                put(turns, turn, Said { row: number, answer, scores }).map_err(|fault| fault.at(&place))?;
             }
         }
     }
@@ -153,7 +151,7 @@ mod tests {
 
     use mindrail_core::conversation::{Conversation, Role, Turn};
 
-    use super::super::read_predictions;
+    use super::super::{RunAnswers, read_predictions};
     use super::*;
     use crate::protocol::crisis::{Crisis, CrisisPrediction, LabelledDialogue, items};
 
@@ -173,6 +171,10 @@ mod tests {
     }
 
     fn read(csv: &str) -> Result<Vec<Answer<CrisisPrediction>>, String> {
+        Ok(runs(csv)?.remove(0).answers)
+    }
+
+    fn runs(csv: &str) -> Result<Vec<RunAnswers<CrisisPrediction>>, String> {
         let file = tempfile::NamedTempFile::with_suffix(".csv").unwrap();
         std::fs::write(file.path(), csv).unwrap();
         let name = file.path().display().to_string();
@@ -193,6 +195,27 @@ mod tests {
             "b,[[]]\n"
         );
         assert_eq!(read(long).unwrap(), read(short).unwrap());
+    }
+
+    #[test]
+    fn each_run_of_a_file_has_its_own_answers() {
+        let found = runs("run,id,turn,labels\n42,b,0,alert_past\nx,b,0,\n42,a,0,\n").unwrap();
+        let names: Vec<(&str, usize)> =
+            found.iter().map(|run| (run.name.as_str(), run.answers.len())).collect();
+        assert_eq!(names, [("42", 2), ("x", 1)]);
+        assert_eq!(found[1].answers, read("id,turn,labels\nb,0,\n").unwrap());
+        for (csv, said) in [
+            (
+                "run,id,turn,labels\n1,a,0,\n,a,1,\n",
+                "p.csv:3: run: found nothing, expected the run in every row",
+            ),
+            ("run,id,turns\n,a,[]\n1,b,[]\n", "p.csv:3: run: found a run, expected the run in every row"),
+            ("run,id,turn,labels\n1,a,0,\n1,a,0,\n", "p.csv:3: turn: found the turn of row 1 again"),
+            ("run,id,turn,labels\n1,a,0,\n2,c,0,\n", "1 of 1 ids are not in the data, the first in row 2"),
+        ] {
+            let error = runs(csv).unwrap_err();
+            assert!(error.contains(said), "{csv}: {error}");
+        }
     }
 
     #[test]
