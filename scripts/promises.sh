@@ -62,11 +62,14 @@ without mindrail-llm "knows nothing of safety" mindrail-core mindrail-data mindr
 without mindrail-llm "no database" "${databases[@]}"
 without mindrail-lab "no database" "${databases[@]}"
 without mindrail-lab "nothing above it" mindrail
+without mindrail-server "asks nobody over the network" ureq reqwest hf-hub
+without mindrail-server "no training or benchmark code" mindrail-lab mindrail-data mindrail-llm
+without mindrail-server "nothing above it" mindrail
 
 absent crates/core/src -- 'std::(fs|net|env|time|process|thread)\b|std::io::std(in|out|err)' \
     "mindrail-core: no files, network, environment, clock, processes or threads"
 absent crates/model/src -- 'std::net\b' "mindrail-model: no network"
-absent crates/core/src crates/data/src crates/lab/src crates/llm/src src -- '\bunsafe (\{|fn|impl|extern)' "no unsafe code outside mindrail-model"
+absent crates/core/src crates/data/src crates/lab/src crates/llm/src crates/server/src src -- '\bunsafe (\{|fn|impl|extern)' "no unsafe code outside mindrail-model"
 report "mindrail-model: unsafe code only in kernel/" \
     "$(grep -rnE --include='*.rs' '\bunsafe (\{|fn|impl|extern)' crates/model/src | grep -v '^crates/model/src/kernel/' || true)"
 

@@ -53,17 +53,71 @@ fn the_guard_goes_through_three_protocols_on_the_corpus_and_a_gate_decides_the_e
     }
 }
 
+/// A row of the corpus with these turns.
+fn corpus_row(turns: &Value) -> Value {
+    json!({
+        "id": "x-000", "language": "en", "turns": turns,
+        "signals": {"burden_language":0,"finality_language":0,"escape_framing":0,"hopelessness":0,
+            "active_self_harm":0,"immediate_safety":0,"self_image_crisis":0,"third_party_concern":0,"testing":0},
+        "high_risk": 1, "replies": [], "why": ""
+    })
+}
+
+#[test]
+fn a_turn_that_the_guard_cannot_read_has_no_answer_and_is_not_one_without_an_onset() {
+    let folder = Folder::new();
+    let turns = json!([
+        {"role": "user", "text": "we baked bread today and it was fine", "crisis": []},
+        {"role": "assistant", "text": "That sounds lovely."},
+        {"role": "user", "text": "今天我很难过不知道怎么办", "crisis": []},
+    ]);
+    folder.write("data.jsonl", format!("{}\n", corpus_row(&turns)));
+    let data = ["--data", "data.jsonl", "--set", "corpus", "--system", "bundle", "--resamples", "0"];
+    let ran = folder.run(&[&["bench", "crisis", "--output", "run"][..], &data].concat());
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let row: Value = serde_json::from_str(&folder.read("run/predictions.jsonl")).expect("a row");
+    assert_eq!(row["turns"], json!([[], "not_evaluated"]));
+}
+
+#[test]
+fn several_runs_of_a_system_are_reported_beside_each_other() {
+    let folder = Folder::new();
+    let made = bench(&folder, "distress", &["--system", "bundle", "--output", "a"]);
+    assert_eq!(made.code, Some(0), "{}", made.stderr);
+    let rows = folder.read("a/predictions.jsonl");
+    let of_run = |run: u64, flip: bool| {
+        let row = move |line: &str| {
+            let mut row: Value = serde_json::from_str(line).expect("a row");
+            row["run"] = json!(run);
+            let is_called = row["high_risk"].as_bool().expect("a decision");
+            row["high_risk"] = json!(is_called ^ flip);
+            format!("{row}\n")
+        };
+        rows.lines().map(row).collect::<String>()
+    };
+    folder.write("runs.jsonl", of_run(42, false) + &of_run(43, true));
+    let ran = bench(&folder, "distress", &["--system", "predictions:runs.jsonl", "--output", "b"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stdout.contains("Over 2 runs") && ran.stdout.contains("Runs: 42, 43."), "{}", ran.stdout);
+    // The figures are those of the first run, and all answers are kept.
+    let (a, b) = (report(&folder, "a"), report(&folder, "b"));
+    assert_eq!(a["figures"], b["figures"]);
+    assert_eq!(folder.read("b/predictions.jsonl").lines().count(), 2 * rows.lines().count());
+    let table = &b["sections"][0]["tables"][0];
+    let accuracy = table["rows"].as_array().expect("rows").iter().find(|row| row[0]["text"] == "Accuracy");
+    // What one run calls rightly the other calls wrongly.
+    let mean = accuracy.expect("a row")[2]["value"]["value"].as_f64().expect("a value");
+    assert!((mean - 0.5).abs() < 1e-9, "{table}");
+    let compared = folder.run(&["bench", "compare", "a", "b", "--resamples", "50"]);
+    assert_eq!(compared.code, Some(0), "{}", compared.stderr);
+}
+
 #[test]
 fn no_text_of_a_conversation_is_in_a_report_unless_it_is_asked_for() {
     let folder = Folder::new();
     let text = "zebras drank all the tea again";
-    let row = json!({
-        "id": "x-000", "language": "en", "turns": [{"role": "user", "text": text, "crisis": ["confirm_SH_past"]}],
-        "signals": {"burden_language":0,"finality_language":0,"escape_framing":0,"hopelessness":0,
-            "active_self_harm":0,"immediate_safety":0,"self_image_crisis":0,"third_party_concern":0,"testing":0},
-        "high_risk": 1, "replies": [], "why": ""
-    });
-    folder.write("data.jsonl", format!("{row}\n"));
+    let turns = json!([{"role": "user", "text": text, "crisis": ["confirm_SH_past"]}]);
+    folder.write("data.jsonl", format!("{}\n", corpus_row(&turns)));
     let run = |output: &str, more: &[&str]| {
         let mut arguments = vec![
             "bench",

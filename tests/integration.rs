@@ -6,5 +6,6 @@ mod data;
 mod model;
 mod program;
 mod score;
+mod serve;
 mod shared;
 mod train;

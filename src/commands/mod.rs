@@ -1,5 +1,6 @@
 //! The command line: its shape, shared options, and exit codes.
 
+mod audit;
 mod bench;
 mod calibrate;
 mod check;
@@ -7,6 +8,7 @@ mod data;
 mod generate;
 mod model;
 mod score;
+mod serve;
 mod timeline;
 mod train;
 
@@ -39,6 +41,9 @@ pub(crate) struct Cli {
 enum Command {
     Check(check::Check),
     Score(score::Score),
+    Serve(serve::Serve),
+    #[command(subcommand)]
+    Audit(audit::Audit),
     #[command(subcommand)]
     Data(data::Data),
     #[command(subcommand)]
@@ -82,6 +87,8 @@ impl Cli {
         match self.command {
             Command::Check(check) => check.run(),
             Command::Score(score) => score.run(),
+            Command::Serve(serve) => serve.run(),
+            Command::Audit(audit) => audit.run(),
             Command::Data(data) => data.run(),
             Command::Bench(bench) => bench.run(),
             Command::Train(train) => train.run(),

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::assessment::{NotEvaluated, TurnScores};
 use crate::assessor::{Assessor, ModelIdentity, StateError};
 use crate::conversation::{Conversation, Role};
-use crate::guard::{Guard, GuardedTurn};
+use crate::guard::{Guard, GuardState, GuardedTurn};
 use crate::language::Language;
 use crate::policy::resources::Offer;
 use crate::probability::Probability;
@@ -128,14 +128,23 @@ pub fn report<A: Assessor>(
 ) -> Result<Report, StateError> {
     let mut state = guard.start();
     let mut turns = Vec::with_capacity(conversation.turns.len());
-    let mut not_evaluated = Vec::new();
     for (index, turn) in conversation.turns.iter().enumerate() {
         let unread = unread.iter().find(|unread| unread.turn == index).map(|unread| unread.reason);
-        let guarded = guard.push(&mut state, turn, unread)?;
-        not_evaluated.extend(guarded.assessment.not_evaluated.iter().cloned());
-        turns.push(turn_report(guarded));
+        turns.push(guard.push(&mut state, turn, unread)?);
     }
-    let verdict = guard.verdict(&state);
+    Ok(so_far(guard, &state, conversation.id.clone(), turns))
+}
+
+/// The same of a conversation that has got as far as `state`, with its newest turns.
+pub fn so_far<A: Assessor>(
+    guard: &Guard<'_, A>,
+    state: &GuardState<A::State>,
+    id: Option<String>,
+    newest: Vec<GuardedTurn>,
+) -> Report {
+    let mut not_evaluated: Vec<NotEvaluated> =
+        newest.iter().flat_map(|turn| turn.assessment.not_evaluated.iter().cloned()).collect();
+    let verdict = guard.verdict(state);
     for entry in verdict.not_evaluated {
         if !not_evaluated.contains(&entry) {
             not_evaluated.push(entry);
@@ -143,23 +152,24 @@ pub fn report<A: Assessor>(
     }
     let language = state.conversation().map(|scores| scores.language);
     let offer = || guard.policy.resources.offer(language.unwrap_or(Language::Mix));
-    Ok(Report {
-        id: conversation.id.clone(),
+    Report {
+        id,
         status: "ok",
         risk: state.conversation().map(|scores| scores.risk),
-        high_risk: state.conversation().map(|_| guard.is_high_risk(&state)),
+        high_risk: state.conversation().map(|_| guard.is_high_risk(state)),
         language,
         signals: state.conversation().map(|scores| scores.signals.clone()),
-        turns,
+        turns: newest.into_iter().map(turn_report).collect(),
         verdict: Decision { action: verdict.action, reasons: verdict.reasons },
         not_evaluated,
         resources: (verdict.action > UserAction::Allow).then(offer),
         model: guard.assessor.model().clone(),
         policy: PolicyIdentity { sha256: guard.policy.sha256() },
-    })
+    }
 }
 
-fn turn_report(guarded: GuardedTurn) -> TurnReport {
+/// One turn as a report says it.
+pub fn turn_report(guarded: GuardedTurn) -> TurnReport {
     let GuardedTurn { assessment, onsets, reply } = guarded;
     let scores = match (assessment.scores, reply) {
         (TurnScores::User(scores), _) => Some(TurnReportScores::User {

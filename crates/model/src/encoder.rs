@@ -152,14 +152,40 @@ impl Encoder {
     /// The mean token vector of each text, one after another. Texts longer than
     /// the encoder's positions are cut there; the tokenizer's segments never are.
     pub fn encode(&self, texts: &[&[u32]]) -> Vec<f32> {
-        self.encode_on(texts, 1)
+        self.groups(texts, 1).into_iter().flat_map(|group| self.encode_on(group, 1)).collect()
     }
 
-    /// As [`Self::encode`], with the tokens shared out over the threads of the
-    /// current rayon pool. The result does not depend on their number.
+    /// As [`Self::encode`], with the work shared out over the threads of the current
+    /// rayon pool: whole texts where there are enough of them, else their tokens. The
+    /// result does not depend on the number of threads.
     pub fn encode_parallel(&self, texts: &[&[u32]]) -> Vec<f32> {
-        // Once inside the pool, handing out each half of a layer is cheap.
-        rayon::scope(|_| self.encode_on(texts, rayon::current_num_threads()))
+        let threads = rayon::current_num_threads();
+        let groups = self.groups(texts, threads);
+        if threads > 1 && groups.len() < threads {
+            // Once inside the pool, handing out each half of a layer is cheap.
+            return rayon::scope(|_| self.encode_on(texts, threads));
+        }
+        let vectors: Vec<_> = groups.into_par_iter().map(|group| self.encode_on(group, 1)).collect();
+        vectors.concat()
+    }
+
+    /// Texts that one thread takes through all layers together: about
+    /// [`ROWS_AT_ONCE`] tokens, so that what one layer leaves is near when the next
+    /// one reads it, and as many groups for one thread as for another.
+    fn groups<'a, 't>(&self, texts: &'a [&'t [u32]], threads: usize) -> Vec<&'a [&'t [u32]]> {
+        let length = |text: &&[u32]| text.len().min(self.positions);
+        let all: usize = texts.iter().map(length).sum();
+        let count = all.div_ceil(ROWS_AT_ONCE).next_multiple_of(threads.max(1)).max(1);
+        let (mut groups, mut start, mut rows) = (Vec::new(), 0, 0);
+        for (place, text) in texts.iter().enumerate() {
+            rows += length(text);
+            // The groups so far hold their share of all tokens.
+            if rows * count >= (groups.len() + 1) * all || place + 1 == texts.len() {
+                groups.push(&texts[start..=place]);
+                start = place + 1;
+            }
+        }
+        groups
     }
 
     fn encode_on(&self, texts: &[&[u32]], threads: usize) -> Vec<f32> {

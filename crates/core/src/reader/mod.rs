@@ -264,6 +264,32 @@ mod tests {
         chats:7: id: found an id whose rows ended earlier, expected the rows of one conversation to stand together
         "#);
         assert_eq!(roles("speaker,text\nuser,a\nai,b\n"), roles("user: a\nassistant: b"));
+        assert_eq!(roles("Role,Message\nuser,a\nai,b\n"), roles("user: a\nassistant: b"));
+    }
+
+    #[test]
+    fn turns_of_a_table_stand_in_the_order_of_their_numbers() {
+        let in_order = roles("user: a\nassistant: b\nuser: c");
+        assert_eq!(roles("turn,role,text\n10,user,c\n2,ai,b\n1,user,a\n"), in_order);
+        assert_eq!(
+            roles("Conversation\nuser: a\nassistant: b\nuser: c"),
+            roles("Conversation\n\nuser: a\nassistant: b\nuser: c")
+        );
+        // Where not every turn has a number, the rows' order is all there is.
+        assert_eq!(roles("turn,role,text\n9,user,a\n,ai,b\n1,user,c\n"), in_order);
+    }
+
+    #[test]
+    fn a_quote_that_is_never_closed_is_told_and_not_taken_for_a_long_text() {
+        let table = "id,text\n1,user: a\n2,\"user: b\n3,user: c\n";
+        insta::assert_snapshot!(rows(table, Format::Csv).join("\n"), @r#"
+        2: 1 turns
+        chats:3: text: found an opening quote, expected its end: every row below is in this cell
+        "#);
+        // A quote inside a cell is the cell's own, and a pair may span lines.
+        for table in ["id,text\n1,user: 5\" of snow\n", "id,text\n1,\"user: a\nai: \"\"b\"\"\"\n"] {
+            assert!(!rows(table, Format::Csv).join("\n").contains("quote"), "{table}");
+        }
     }
 
     #[test]
@@ -275,7 +301,7 @@ mod tests {
                 .collect();
         insta::assert_snapshot!(whole.join("\n"), @r#"
         whole: chats:1: found an empty input, expected a conversation
-        whole: chats:1: header: found 2 other column(s), expected a column named text, Text, content, prompt, conversation, transcript
+        whole: chats:1: header: found 2 other column(s), expected a column named text, content, message, utterance, prompt, conversation, transcript
         whole: chats:1: found JSON that breaks off, expected one complete JSON value, nested at most 127 deep
         whole: chats:1: found a number, expected an object or a list of messages
         "#);

@@ -15,10 +15,13 @@ use super::json::{ID_KEYS, wire_role};
 use super::{Reading, encoding, json};
 use crate::conversation::Turn;
 
-/// Names under which the text is looked for, best first.
-const TEXT_COLUMNS: [&str; 6] = ["text", "Text", "content", "prompt", "conversation", "transcript"];
+/// Names under which the text is looked for, best first; capitals are the same.
+const TEXT_COLUMNS: [&str; 7] =
+    ["text", "content", "message", "utterance", "prompt", "conversation", "transcript"];
 /// Names of the column that says who speaks.
 const ROLE_COLUMNS: [&str; 2] = ["role", "speaker"];
+/// Names of the column that says where in its conversation a turn stands.
+const TURN_COLUMNS: [&str; 4] = ["turn", "turn_id", "turn_index", "turn_number"];
 /// What separates cells; spreadsheets in French and others write semicolons.
 const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
 
@@ -29,6 +32,7 @@ pub(super) struct Table<'a> {
     text_name: String,
     id_column: Option<usize>,
     role_column: Option<usize>,
+    turn_column: Option<usize>,
     columns: usize,
     /// The first turn of the next conversation, which ended the one before.
     ahead: Option<Record>,
@@ -57,10 +61,11 @@ impl<'a> Table<'a> {
             Fault::new("header", format!("{} other column(s)", header.len()), expected)
         })?;
         let other_column = |names: &[&str]| {
-            let column = names.iter().find_map(|key| header.iter().position(|name| name == key));
+            let column = names.iter().find_map(|name| place_of(&header, name));
             column.filter(|&column| column != place)
         };
-        let (id_column, role_column) = (other_column(&ID_KEYS), other_column(&ROLE_COLUMNS));
+        let [id_column, role_column, turn_column] =
+            [&ID_KEYS[..], &ROLE_COLUMNS, &TURN_COLUMNS].map(other_column);
         let mut reader = reader(Cursor::new(bytes), delimiter);
         // Steps over the header; it was readable a moment ago.
         let _ = reader.read_byte_record(&mut ByteRecord::new());
@@ -70,6 +75,7 @@ impl<'a> Table<'a> {
             text_name: header[place].clone(),
             id_column,
             role_column,
+            turn_column,
             columns: header.len(),
             ahead: None,
             seen: HashSet::new(),
@@ -93,10 +99,16 @@ impl<'a> Table<'a> {
         if self.over {
             return None;
         }
-        let line = self.line();
+        let (line, start) = (self.line(), self.reader.position().byte() as usize);
         let mut cells = ByteRecord::new();
         match self.reader.read_byte_record(&mut cells) {
             Ok(false) => None,
+            Ok(true) if self.is_swallowed_from(start) => {
+                let id = self.id(&cells);
+                let expected = "its end: every row below is in this cell";
+                let fault = Fault::new(self.text_name.clone(), "an opening quote", expected);
+                Some(Record { line, cells: Err(fault.of_row(id.clone())), id })
+            }
             Ok(true) if cells.len() == self.columns => {
                 Some(Record { line, id: self.id(&cells), cells: Ok(cells) })
             }
@@ -116,8 +128,18 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// Whether the record that starts there is the last and its quote is never closed.
+    /// Quotes come in pairs, but for one inside a cell without quotes; such a cell
+    /// ends with its line.
+    fn is_swallowed_from(&self, start: usize) -> bool {
+        let bytes = self.reader.get_ref().get_ref();
+        let record = bytes.get(start..).unwrap_or_default().trim_ascii();
+        let is_last = self.reader.position().byte() as usize >= bytes.len();
+        is_last && record.contains(&b'\n') && record.iter().fold(false, |is_open, &b| is_open ^ (b == b'"'))
+    }
+
     /// The turns of a conversation: those of the first record's id, up to the next
-    /// id. One bad record spoils the conversation, whose other turns would mean
+    /// id, in the order of the column that numbers them, if each has a number. One bad record spoils the conversation, whose other turns would mean
     /// something else without it, and no other one. An id that comes back later is a
     /// fault, since what was said before would be missing.
     fn turns_from(&mut self, first: Record, role: usize) -> Result<Reading, Fault> {
@@ -128,8 +150,12 @@ impl<'a> Table<'a> {
             Fault::new("id", "an id whose rows ended earlier", expected).of_row(Some(id.clone()))
         });
         let mut record = first;
+        let mut numbers = Vec::new();
         loop {
-            let pushed = record.cells.and_then(|cells| self.push_turn(&cells, role, &mut reading));
+            let pushed = record.cells.and_then(|cells| {
+                numbers.push(self.turn_column.and_then(|column| cell(&cells, column).trim().parse().ok()));
+                self.push_turn(&cells, role, &mut reading)
+            });
             fault = fault.or(pushed.err());
             record = match self.next_record() {
                 Some(next) if next.id == reading.conversation.id => next,
@@ -139,7 +165,13 @@ impl<'a> Table<'a> {
                 }
             };
         }
-        fault.map_or(Ok(reading), Err)
+        if let Some(fault) = fault {
+            return Err(fault);
+        }
+        if let Some(numbers) = numbers.into_iter().collect::<Option<Vec<i64>>>() {
+            reading.conversation.turns = in_order(&numbers, reading.conversation.turns);
+        }
+        Ok(reading)
     }
 
     fn push_turn(&self, record: &ByteRecord, role: usize, reading: &mut Reading) -> Result<(), Fault> {
@@ -180,6 +212,13 @@ impl<'a> Table<'a> {
     }
 }
 
+/// The turns in the order of their numbers; those of one number stay as they were.
+fn in_order(numbers: &[i64], turns: Vec<Turn>) -> Vec<Turn> {
+    let mut numbered: Vec<_> = numbers.iter().zip(turns).collect();
+    numbered.sort_by_key(|(number, _)| **number);
+    numbered.into_iter().map(|(_, turn)| turn).collect()
+}
+
 fn cell(record: &ByteRecord, column: usize) -> Cow<'_, str> {
     encoding::text(record.get(column).unwrap_or_default())
 }
@@ -200,7 +239,10 @@ fn cell_reading(cell: &str) -> Reading {
 pub(super) fn is_table(bytes: &[u8]) -> bool {
     let (_, header) = header(bytes, None);
     let is_name = |name: &String| name.trim() == name && name.chars().count() <= 64;
-    text_place(&header, None).is_some() && header.iter().all(is_name)
+    // A single capitalised word may be the heading of a transcript.
+    let is_heading = |name: &String| name.starts_with(|c: char| c.is_uppercase()) && name != "Text";
+    let is_one_heading = header.len() == 1 && header.iter().all(is_heading);
+    text_place(&header, None).is_some() && header.iter().all(is_name) && !is_one_heading
 }
 
 /// Whether the bytes look like a table whose text column has another name: a header
@@ -243,9 +285,12 @@ fn reader<R: std::io::Read>(source: R, delimiter: u8) -> Reader<R> {
 }
 
 fn text_place(header: &[String], text_column: Option<&str>) -> Option<usize> {
-    let place = |wanted: &str| header.iter().position(|name| name == wanted);
     match text_column {
-        Some(name) => place(name),
-        None => TEXT_COLUMNS.iter().find_map(|name| place(name)),
+        Some(wanted) => header.iter().position(|name| name == wanted),
+        None => TEXT_COLUMNS.iter().find_map(|name| place_of(header, name)),
     }
+}
+
+fn place_of(header: &[String], name: &str) -> Option<usize> {
+    header.iter().position(|own| own.eq_ignore_ascii_case(name))
 }

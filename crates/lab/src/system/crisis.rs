@@ -23,11 +23,15 @@ impl Benched for Crisis {
             return None;
         }
         let (mut turns, mut probabilities) = (Vec::new(), Vec::new());
-        for turn in report.turns.into_iter().filter(|turn| turn.role == Role::User) {
-            match turn.scores {
+        for turn in report.turns.iter().filter(|turn| turn.role == Role::User) {
+            match &turn.scores {
+                // In a language that the guard does not know, scores rest on nothing.
+                Some(_) if is_unevaluated(&report, Some(turn.index)) => {
+                    turns.push(TurnAnswer::Unanswered(Outcome::NotEvaluated));
+                }
                 Some(TurnReportScores::User { crisis, onsets, .. }) => {
                     turns.push(TurnAnswer::of(onsets.iter().map(|label| label.wire())));
-                    probabilities.push(crisis);
+                    probabilities.push(crisis.clone());
                 }
                 // A turn that says nothing has no scores and no onset.
                 _ => turns.push(TurnAnswer::silent()),

@@ -96,10 +96,19 @@ multiversion! {
             *lane = if x > *lane { x } else { *lane };
         }
         let highest = lanes.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        for x in row.iter_mut() {
-            *x = exp::<FUSED>(*x - highest);
+        let mut sums = [0.0f32; 16];
+        let mut chunks = row.chunks_exact_mut(16);
+        for chunk in &mut chunks {
+            for (sum, x) in sums.iter_mut().zip(chunk) {
+                *x = exp::<FUSED>(*x - highest);
+                *sum += *x;
+            }
         }
-        let inverse = 1.0 / sum(row);
+        for (sum, x) in sums.iter_mut().zip(chunks.into_remainder()) {
+            *x = exp::<FUSED>(*x - highest);
+            *sum += *x;
+        }
+        let inverse = 1.0 / sums.iter().sum::<f32>();
         for x in row.iter_mut() {
             *x *= inverse;
         }

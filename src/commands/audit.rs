@@ -1,0 +1,186 @@
+//! `mindrail audit`: the trail of decisions that `mindrail serve` leaves.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+use mindrail_server::store::{Store, StoreError};
+use serde::Serialize;
+
+use super::{Exit, complain, print};
+
+/// The trail of decisions of `mindrail serve`.
+///
+/// Every decision is an entry with the hash of the one before it. An entry holds
+/// scores, action, rules, model and policy; no text, and nothing from which a person
+/// could be guessed.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// Check that no entry was changed, taken out or put in. The exit code is 3 where
+    /// one was.
+    ///
+    /// Nothing inside a trail can tell that its end was cut off: note the count and
+    /// hash that this prints, and give them to the next check with --at-least.
+    Verify(Verify),
+    /// Print all entries as JSON lines, each with its hash.
+    Export(Of),
+    /// Count the decisions by subject and action, day by day.
+    Stats(Of),
+    /// Forget what ties entries to a conversation, and how far it has got. The trail
+    /// holds as before.
+    Erase(Erase),
+}
+
+/// Which store.
+#[derive(Debug, Args)]
+pub(crate) struct Of {
+    /// The file of `mindrail serve`.
+    #[arg(long, value_name = "FILE", default_value = "mindrail.db")]
+    store: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    #[command(flatten)]
+    of: Of,
+
+    /// Count and hash of an earlier check, which the trail must still hold.
+    #[arg(long, value_name = "COUNT:HASH")]
+    at_least: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Erase {
+    #[command(flatten)]
+    of: Of,
+
+    /// The conversation's name.
+    #[arg(value_name = "CONVERSATION_ID")]
+    conversation: String,
+}
+
+/// A line of an export.
+#[derive(Serialize)]
+struct Line<'a, E> {
+    hash: &'a str,
+    #[serde(flatten)]
+    entry: &'a E,
+}
+
+impl Audit {
+    pub(crate) fn run(self) -> anyhow::Result<Exit> {
+        match self {
+            Self::Verify(verify) => verify.run(),
+            Self::Export(of) => export(&of.open()?),
+            Self::Stats(of) => stats(&of.open()?),
+            Self::Erase(erase) => erase.run(),
+        }
+    }
+}
+
+impl Of {
+    /// A store that is there: reading must not make one.
+    fn open(&self) -> anyhow::Result<Store> {
+        open(&self.store)
+    }
+}
+
+fn open(file: &Path) -> anyhow::Result<Store> {
+    if !file.is_file() {
+        bail!("{}: no such store", file.display());
+    }
+    Store::open(file).with_context(|| format!("{}", file.display()))
+}
+
+impl Verify {
+    fn run(self) -> anyhow::Result<Exit> {
+        let store = self.of.open()?;
+        let noted = self.at_least.as_deref().map(noted).transpose()?;
+        let mut found = None;
+        let checked = store.verify(|entry, hash| {
+            if noted.is_some_and(|(count, _)| count == entry.sequence) {
+                found = Some(hash.to_owned());
+            }
+        });
+        let head = match checked {
+            Ok(head) => head,
+            Err(StoreError::Chain(error)) => {
+                complain(&error.to_string());
+                return Ok(Exit::Reached);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if let Some((count, hash)) = noted.filter(|(count, _)| *count > 0)
+            && found.as_deref() != Some(hash)
+        {
+            complain(&format!("entry {count} is missing or another one than was noted"));
+            return Ok(Exit::Reached);
+        }
+        print(&format!("{}:{}\n", head.entries, head.hash))?;
+        Ok(Exit::Done)
+    }
+}
+
+/// Count and hash as `verify` prints them.
+fn noted(text: &str) -> anyhow::Result<(u64, &str)> {
+    let parts = text.trim().split_once(':').and_then(|(count, hash)| Some((count.parse().ok()?, hash)));
+    parts.context("--at-least: expected COUNT:HASH as an earlier check printed them")
+}
+
+fn export(store: &Store) -> anyhow::Result<Exit> {
+    let mut written = Ok(());
+    store.verify(|entry, hash| {
+        if written.is_ok() {
+            let line = serde_json::to_string(&Line { hash, entry });
+            written = line.map_err(anyhow::Error::from).and_then(|line| Ok(print(&(line + "\n"))?));
+        }
+    })?;
+    written.map(|()| Exit::Done)
+}
+
+fn stats(store: &Store) -> anyhow::Result<Exit> {
+    const DAY_MS: u64 = 86_400_000;
+    let mut counts: BTreeMap<(u64, String), u64> = BTreeMap::new();
+    store.verify(|entry, _| {
+        let decision = &entry.decision;
+        let subject = format!("{:?}", decision.subject).to_lowercase();
+        *counts.entry((decision.at_ms / DAY_MS, format!("{subject}\t{}", decision.action))).or_default() += 1;
+    })?;
+    let row = |((day, kind), count): (&(u64, String), &u64)| format!("{}\t{kind}\t{count}\n", date(*day));
+    let rows: Vec<String> = counts.iter().map(row).collect();
+    print(&format!("day\tsubject\taction\tdecisions\n{}", rows.concat()))?;
+    Ok(Exit::Done)
+}
+
+impl Erase {
+    fn run(self) -> anyhow::Result<Exit> {
+        let erased = self.of.open()?.erase("default", &self.conversation)?;
+        print(&format!("{} sessions and the ties of {} entries\n", erased.sessions, erased.entries))?;
+        Ok(Exit::Done)
+    }
+}
+
+/// The date of a day since 1970-01-01 in the proleptic Gregorian calendar (Howard
+/// Hinnant, "chrono-compatible low-level date algorithms", `civil_from_days`).
+fn date(day: u64) -> String {
+    let shifted = day + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + 400 * era + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn days_are_dates() {
+        for (day, date) in [(0, "1970-01-01"), (19_782, "2024-02-29"), (20_787, "2026-11-30")] {
+            assert_eq!(super::date(day), date);
+        }
+    }
+}
