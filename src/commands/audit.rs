@@ -20,8 +20,9 @@ pub(crate) enum Audit {
     /// Check that no entry was changed, taken out or put in. The exit code is 3 where
     /// one was.
     ///
-    /// Nothing inside a trail can tell that its end was cut off: note the count and
-    /// hash that this prints, and give them to the next check with --at-least.
+    /// Nothing inside a trail can tell that its end was cut off, or written anew with
+    /// hashes that fit: note the count and hash that this prints, somewhere else, and
+    /// give them to the next check with --at-least.
     Verify(Verify),
     /// Print all entries as JSON lines, each with its hash.
     Export(Of),

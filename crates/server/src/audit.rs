@@ -1,5 +1,7 @@
 //! The audit trail: one entry for each decision, each with the hash of the one
-//! before it, so that an entry that is changed, taken out or put in is found.
+//! before it, so that an entry that is changed, taken out or put in is found. Whoever
+//! can write the store can cut off its end or write it anew with hashes that fit:
+//! against that, note count and hash of the last entry elsewhere ([`Head`]).
 //!
 //! An entry holds no text, and nothing from which text or person could be guessed:
 //! what was scanned and whose it was stand in it as digests that were salted, and the
@@ -100,7 +102,7 @@ pub fn hash(line: &str) -> String {
 }
 
 /// Where a trail ends: compare it with what was noted elsewhere, since nothing inside a
-/// trail can tell that its end was cut off.
+/// trail can tell that its end was cut off or written anew.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Head {
     /// Number of entries.
@@ -231,7 +233,7 @@ pub(crate) mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_done_to_a_trail_but_cutting_its_end_is_found(
+        fn an_entry_that_is_changed_moved_or_taken_out_before_the_last_is_found(
             entries in 2_u64..6, at in any::<prop::sample::Index>(), deed in 0..5, byte in any::<prop::sample::Index>(),
         ) {
             let good = trail(entries);

@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -31,6 +31,9 @@ use crate::service::{Call, GuardRequest, ReplyRequest, Service, ServiceError};
 
 /// Bytes of a request's body.
 pub const LARGEST_BODY: usize = 4 << 20;
+
+/// How long a caller may take to send a body.
+const SLOWEST_BODY: Duration = Duration::from_secs(20);
 
 /// Requests for each core that wait for it, beside the one that it works on.
 const WAITING_PER_CORE: usize = 32;
@@ -47,9 +50,9 @@ struct Shared {
     /// SHA-256 of the key that callers must show; none where none is asked for.
     key: Option<String>,
     /// One permit for each request that may wait or be worked on.
-    admitted: Semaphore,
+    admitted: Arc<Semaphore>,
     /// One permit for each core.
-    cores: Semaphore,
+    cores: Arc<Semaphore>,
     counts: Counts,
 }
 
@@ -67,9 +70,9 @@ struct Counts {
 pub fn routes(service: Arc<Service>, key: Option<&str>, cores: usize) -> Router {
     let shared = Shared {
         service,
-        key: key.map(|key| sha256(key.as_bytes())),
-        admitted: Semaphore::new(cores * (WAITING_PER_CORE + 1)),
-        cores: Semaphore::new(cores),
+        key: key.map(|key| sha256(key.trim().as_bytes())),
+        admitted: Arc::new(Semaphore::new(cores * (WAITING_PER_CORE + 1))),
+        cores: Arc::new(Semaphore::new(cores)),
         counts: Counts::default(),
     };
     Router::new()
@@ -86,61 +89,72 @@ pub fn routes(service: Arc<Service>, key: Option<&str>, cores: usize) -> Router 
                 "another method is expected here",
             )
         })
-        .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .with_state(Arc::new(shared))
 }
 
-async fn guard(state: State<Arc<Shared>>, headers: HeaderMap, body: Body) -> Result<Response, Failure> {
-    answer(state, headers, body, |service: &Service, request: &GuardRequest, call: Call<'_>| {
+async fn guard(state: State<Arc<Shared>>, request: Request) -> Result<Response, Failure> {
+    answer(state, request, |service: &Service, request: &GuardRequest, call: Call<'_>| {
         service.judge(request, call)
     })
     .await
 }
 
-async fn guard_reply(state: State<Arc<Shared>>, headers: HeaderMap, body: Body) -> Result<Response, Failure> {
-    answer(state, headers, body, |service: &Service, request: &ReplyRequest, call: Call<'_>| {
+async fn guard_reply(state: State<Arc<Shared>>, request: Request) -> Result<Response, Failure> {
+    answer(state, request, |service: &Service, request: &ReplyRequest, call: Call<'_>| {
         service.judge_replies(request, call)
     })
     .await
 }
 
-/// A body, or why there is none.
-type Body = Result<Bytes, axum::extract::rejection::BytesRejection>;
+/// What is done about a request of one kind.
+type Work<R> = fn(&Service, &R, Call<'_>) -> Result<String, ServiceError>;
 
-/// Reads a request, does it away from the threads that serve connections, answers.
+/// Answers a request, and counts it whatever becomes of it.
 async fn answer<R: DeserializeOwned + Send + 'static>(
     State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
-    body: Body,
-    work: fn(&Service, &R, Call<'_>) -> Result<String, ServiceError>,
+    request: Request,
+    work: Work<R>,
 ) -> Result<Response, Failure> {
     let began = Instant::now();
-    shared.authorise(&headers)?;
-    let body = body.map_err(|rejection| Failure::of_body(rejection.status()))?;
-    let request: R = serde_json::from_slice(&body).map_err(|error| Failure::of_json(&error))?;
-    let key = idempotency_key(&headers)?;
-    let done = {
-        let shared = Arc::clone(&shared);
-        async move {
-            let _admitted = shared.admitted.try_acquire().map_err(|_| Failure::overloaded())?;
-            let _core = shared.cores.acquire().await.map_err(|_| Failure::overloaded())?;
-            let inside = Arc::clone(&shared);
-            let job = tokio::task::spawn_blocking(move || {
-                let call = Call {
-                    tenant: TENANT,
-                    idempotency_key: key.as_deref(),
-                    at_ms: now_ms(),
-                    began,
-                    request: &body,
-                };
-                work(&inside.service, &request, call)
-            });
-            job.await.map_err(|_| Failure::broken())?.map_err(Failure::from)
-        }
-    }
-    .await;
+    let done = decided(&shared, request, work, began).await;
     shared.counts.count(&done, began.elapsed());
     done.map(json_response)
+}
+
+/// Reads a request and does it away from the threads that serve connections.
+async fn decided<R: DeserializeOwned + Send + 'static>(
+    shared: &Arc<Shared>,
+    request: Request,
+    work: Work<R>,
+    began: Instant,
+) -> Result<String, Failure> {
+    let (parts, body) = request.into_parts();
+    shared.authorise(&parts.headers)?;
+    let key = idempotency_key(&parts.headers)?;
+    let body = read(body).await?;
+    let request: R = serde_json::from_slice(&body).map_err(|error| Failure::of_json(&error))?;
+    // The permits go with the work, which goes on where the caller has gone away.
+    let admitted = Arc::clone(&shared.admitted).try_acquire_owned().map_err(|_| Failure::overloaded())?;
+    let core = Arc::clone(&shared.cores).acquire_owned().await.map_err(|_| Failure::overloaded())?;
+    let inside = Arc::clone(shared);
+    let job = tokio::task::spawn_blocking(move || {
+        let _permits = (admitted, core);
+        let idempotency_key = key.as_deref();
+        let call = Call { tenant: TENANT, idempotency_key, at_ms: now_ms(), began, request: &body };
+        work(&inside.service, &request, call)
+    });
+    Ok(job.await.map_err(|_| Failure::broken())??)
+}
+
+/// A body of a bearable size that comes in bearable time.
+async fn read(body: Body) -> Result<Vec<u8>, Failure> {
+    let late = |_| Failure::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", "the body took too long");
+    let whole = tokio::time::timeout(SLOWEST_BODY, to_bytes(body, LARGEST_BODY)).await.map_err(late)?;
+    whole.map(Vec::from).map_err(|error| {
+        let is_too_large = std::error::Error::source(&error)
+            .is_some_and(|cause| cause.to_string().contains("length limit exceeded"));
+        Failure::of_body(if is_too_large { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::BAD_REQUEST })
+    })
 }
 
 impl Shared {

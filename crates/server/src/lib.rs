@@ -21,6 +21,9 @@ use std::time::Duration;
 /// How often what was not touched for long is forgotten.
 const FORGET_EVERY: Duration = Duration::from_hours(1);
 
+/// How long requests that have begun may take once the process is told to end.
+const LONGEST_END: Duration = Duration::from_secs(10);
+
 /// How a server runs.
 #[derive(Debug, Clone, Copy)]
 pub struct Running<'a> {
@@ -51,7 +54,17 @@ pub fn run(
         listening(listener.local_addr()?);
         tokio::spawn(forget(Arc::clone(&service), running.keep));
         let routes = http::routes(service, running.key, cores);
-        axum::serve(listener, routes).with_graceful_shutdown(told_to_end()).await
+        let (end, ended) = tokio::sync::oneshot::channel();
+        let until = async move {
+            told_to_end().await;
+            let _ = end.send(());
+        };
+        let served = axum::serve(listener, routes).with_graceful_shutdown(until).into_future();
+        tokio::select! {
+            served = served => served,
+            // Whoever holds a connection open does not hold up the end.
+            () = async { let _ = ended.await; tokio::time::sleep(LONGEST_END).await; } => Ok(()),
+        }
     })
 }
 

@@ -2,9 +2,11 @@
 //! before the guard, writes the decision, answers. It knows nothing of HTTP.
 //!
 //! A caller sends a whole conversation each time, or gives it a name and then only
-//! what is new. Turns that come again are known by their digests; turns that are
-//! missing or differ are refused with what is known, so that a caller can never have a
-//! verdict on half a conversation without hearing of it.
+//! what is new. With `first_turn` the caller says where the messages belong: turns
+//! that come again are known by their digests, and turns that are missing or differ are
+//! refused with what is known. Without it messages go on where the conversation stands,
+//! which is its beginning where nothing is known of it (any more); the answer says
+//! which turns were scanned and how many there are.
 
 use std::time::Instant;
 
@@ -275,10 +277,10 @@ impl Service {
             scanned: &spoken(new),
             conversation: request.conversation_id.as_deref(),
             session: taken_up.after(new),
-            answer: call.idempotency_key.map(|key| NewAnswer { key, request: call.request }),
         };
-        let answer = |decision: u64| json(&GuardAnswer { decision, conversation, scanned, report });
-        self.answer(call, &commit, answer)
+        let answer =
+            |numbers: &[u64]| json(&GuardAnswer { decision: numbers[0], conversation, scanned, report });
+        self.answer(call, &[commit], answer)
     }
 
     /// Verdicts on replies, as JSON. They are not taken into the conversation: which
@@ -292,16 +294,19 @@ impl Service {
             within("messages", request.messages.len(), MOST_TURNS)?;
         }
         check_names(request.conversation_id.as_deref(), call)?;
+        if let Some(earlier) = self.earlier(call)? {
+            return Ok(earlier);
+        }
         let state = self.context(request, call)?;
         let mut candidates = Vec::new();
+        let mut commits = Vec::new();
         for (place, text) in request.candidates.iter().enumerate() {
-            candidates.push(self.candidate((place, text), &state, request, call)?);
+            let (candidate, decision) = self.candidate((place, text), &state, call)?;
+            candidates.push(candidate);
+            let conversation = request.conversation_id.as_deref();
+            commits.push(Commit { decision, scanned: text.as_bytes(), conversation, session: None });
         }
-        candidates.sort_by(|a, b| {
-            a.action.cmp(&b.action).then(a.unsafe_probability.total_cmp(&b.unsafe_probability))
-        });
-        let best = candidates.first().filter(|first| first.action == ReplyAction::Allow);
-        Ok(json(&ReplyAnswer { best: best.map(|best| best.place), candidates }))
+        self.answer(call, &commits, |numbers| ranked(candidates, numbers))
     }
 
     /// The answer that the key's first request got.
@@ -316,51 +321,31 @@ impl Service {
 
     /// The conversation, and the place of the request's first message in it.
     fn take_up_for(&self, request: &GuardRequest, call: Call<'_>) -> Result<(TakenUp, usize), ServiceError> {
-        let mut taken_up = self.take_up(request.conversation_id.as_deref(), call, request.first_turn)?;
-        let known = taken_up.session.as_ref().map_or(0, |session| session.turns.len());
-        let first = request.first_turn.unwrap_or(known);
-        if first > known {
-            return Err(ServiceError::TurnsMissing { known, first });
-        }
-        if let Some(session) = &mut taken_up.session {
-            let again = session.turns[first..].iter().zip(&request.messages).enumerate();
-            for (place, (digest, turn)) in again {
-                if *digest != turn_digest(&session.salt, turn) {
-                    return Err(ServiceError::TurnsDiffer { turn: first + place });
-                }
-            }
-            if known - first > request.messages.len() {
-                let found = format!("{} messages from turn {first} on", request.messages.len());
-                let expected = format!("at least the {known} turns that are known");
-                return Err(ServiceError::Invalid { field: "messages", found, expected });
-            }
-        }
-        Ok((taken_up, first))
-    }
-
-    fn take_up(
-        &self,
-        conversation: Option<&str>,
-        call: Call<'_>,
-        first_turn: Option<usize>,
-    ) -> Result<TakenUp, ServiceError> {
-        let fresh = || self.guard().start();
-        let Some(name) = conversation else {
-            return Ok(TakenUp { state: fresh(), session: None, known: 0 });
+        let Some(name) = &request.conversation_id else {
+            return Ok((TakenUp { state: self.guard().start(), session: None, known: 0 }, 0));
         };
-        let empty = |salt| Session { state: String::new(), salt, turns: Vec::new() };
-        let Some(session) = self.store.session(call.tenant, name)? else {
-            return Ok(TakenUp { state: fresh(), session: Some(empty(self.store.salt()?)), known: 0 });
+        let kept = self.store.session(call.tenant, name)?;
+        let Some(mut session) = kept else {
+            let first = request.first_turn.unwrap_or(0);
+            if first > 0 {
+                return Err(ServiceError::TurnsMissing { known: 0, first });
+            }
+            let session = Session { state: String::new(), salt: self.store.salt()?, turns: Vec::new() };
+            return Ok((TakenUp { state: self.guard().start(), session: Some(session), known: 0 }, 0));
         };
         let known = session.turns.len();
-        match self.state(&session) {
-            Some(state) => Ok(TakenUp { state, session: Some(session), known }),
-            // Sent whole, it can be scored anew.
-            None if first_turn == Some(0) => {
-                Ok(TakenUp { state: fresh(), session: Some(empty(session.salt)), known })
+        let first = request.first_turn.unwrap_or(known);
+        again(&session, first, &request.messages)?;
+        let state = match self.state(&session) {
+            Some(state) => state,
+            // All of it was sent again, so that it can be scored anew.
+            None if request.first_turn == Some(0) => {
+                session.turns.clear();
+                self.guard().start()
             }
-            None => Err(ServiceError::OtherModel),
-        }
+            None => return Err(ServiceError::OtherModel),
+        };
+        Ok((TakenUp { state, session: Some(session), known }, first))
     }
 
     /// The state of a session, if it is one of this model.
@@ -391,13 +376,13 @@ impl Service {
         Ok(state)
     }
 
+    /// A judged reply, and the decision on it.
     fn candidate(
         &self,
         (place, text): (usize, &String),
         state: &State,
-        request: &ReplyRequest,
         call: Call<'_>,
-    ) -> Result<Candidate, ServiceError> {
+    ) -> Result<(Candidate, Decision), ServiceError> {
         let turn = Turn { role: Role::Assistant, text: text.clone() };
         let guarded = self.guard().push(&mut state.clone(), &turn, None)?;
         let verdict = guarded.reply.clone().ok_or(ServiceError::OtherModel)?;
@@ -408,21 +393,9 @@ impl Service {
         if !verdict.not_evaluated.is_empty() {
             decision.status = Status::NotEvaluated;
         }
-        let commit = Commit {
-            decision,
-            scanned: text.as_bytes(),
-            conversation: request.conversation_id.as_deref(),
-            session: None,
-            answer: None,
-        };
-        let (decision, _) = self.store.commit(&commit, |_| String::new())?;
-        Ok(Candidate {
-            place,
-            decision,
-            action: verdict.action,
-            unsafe_probability: unsafe_probability(&guarded),
-            turn: turn_report(guarded),
-        })
+        let unsafe_probability = unsafe_probability(&guarded);
+        let turn = turn_report(guarded);
+        Ok((Candidate { place, decision: 0, turn, action: verdict.action, unsafe_probability }, decision))
     }
 
     /// A decision of which the outcome is open.
@@ -444,17 +417,18 @@ impl Service {
         }
     }
 
-    /// Writes the decision, then answers.
+    /// Writes the decisions, then answers.
     fn answer(
         &self,
         call: Call<'_>,
-        commit: &Commit<'_>,
-        answer: impl FnOnce(u64) -> String,
+        commits: &[Commit<'_>],
+        answer: impl FnOnce(&[u64]) -> String,
     ) -> Result<String, ServiceError> {
-        match self.store.commit(commit, answer) {
-            // The same request came twice at the same time.
-            Err(StoreError::Answered) => self.earlier(call)?.ok_or(ServiceError::WentOn),
-            written => Ok(written?.1),
+        let key = call.idempotency_key.map(|key| NewAnswer { key, request: call.request });
+        match self.store.commit(commits, key, answer) {
+            // The same request may have come twice at the same time.
+            Err(StoreError::Answered | StoreError::WentOn) => self.earlier(call)?.ok_or(ServiceError::WentOn),
+            written => Ok(written?),
         }
     }
 }
@@ -480,6 +454,34 @@ fn unsafe_probability(guarded: &GuardedTurn) -> f32 {
         TurnScores::Assistant(scores) => 1.0 - scores.classes[ReplyClass::SafeResponse].get(),
         TurnScores::User(_) | TurnScores::None => 1.0,
     }
+}
+
+/// That messages from turn `first` on say again what is known, and go at least as far.
+fn again(session: &Session, first: usize, messages: &[Turn]) -> Result<(), ServiceError> {
+    let known = session.turns.len();
+    if first > known {
+        return Err(ServiceError::TurnsMissing { known, first });
+    }
+    for (place, (digest, turn)) in session.turns[first..].iter().zip(messages).enumerate() {
+        if *digest != turn_digest(&session.salt, turn) {
+            return Err(ServiceError::TurnsDiffer { turn: first + place });
+        }
+    }
+    if known - first > messages.len() {
+        let found = format!("{} messages from turn {first} on", messages.len());
+        let expected = format!("at least the {known} turns that are known");
+        return Err(ServiceError::Invalid { field: "messages", found, expected });
+    }
+    Ok(())
+}
+
+/// The answer on replies, the best first; of one action, the least probably unsafe.
+fn ranked(mut candidates: Vec<Candidate>, numbers: &[u64]) -> String {
+    candidates.iter_mut().zip(numbers).for_each(|(candidate, number)| candidate.decision = *number);
+    candidates
+        .sort_by(|a, b| a.action.cmp(&b.action).then(a.unsafe_probability.total_cmp(&b.unsafe_probability)));
+    let best = candidates.first().filter(|first| first.action == ReplyAction::Allow);
+    json(&ReplyAnswer { best: best.map(|best| best.place), candidates })
 }
 
 fn within(field: &'static str, found: usize, most: usize) -> Result<(), ServiceError> {

@@ -26,6 +26,9 @@ const MIGRATIONS: [&str; 1] = ["
         BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END;
     CREATE TRIGGER audit_changes_nothing BEFORE UPDATE ON audit
         BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END;
+    CREATE TRIGGER audit_replaces_nothing BEFORE INSERT ON audit
+        WHEN EXISTS (SELECT 1 FROM audit WHERE sequence = NEW.sequence)
+        BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END;
     CREATE TABLE tie (
         sequence INTEGER PRIMARY KEY REFERENCES audit,
         tenant TEXT NOT NULL,
@@ -46,6 +49,7 @@ const MIGRATIONS: [&str; 1] = ["
         tenant TEXT NOT NULL,
         key TEXT NOT NULL,
         salt BLOB NOT NULL,
+        conversation TEXT,
         request TEXT NOT NULL,
         answer TEXT NOT NULL,
         at_ms INTEGER NOT NULL,
@@ -118,8 +122,6 @@ pub struct Commit<'a> {
     pub conversation: Option<&'a str>,
     /// How far the conversation has got.
     pub session: Option<NewSession>,
-    /// The key under which the answer is kept.
-    pub answer: Option<NewAnswer<'a>>,
 }
 
 /// An answer that was given before.
@@ -168,6 +170,8 @@ impl Store {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", "ON")?;
+        // What is erased is overwritten.
+        connection.pragma_update(None, "secure_delete", "ON")?;
         migrate(&mut connection)?;
         Ok(Self { connection: Mutex::new(connection) })
     }
@@ -187,9 +191,17 @@ impl Store {
             connection.prepare_cached("SELECT state FROM session WHERE tenant = ? AND conversation = ?")?;
         let text: Option<String> =
             statement.query_row((tenant, conversation), |row| row.get(0)).optional()?;
-        // What cannot be read any more is as good as not there: the caller is told that
-        // turns are missing, and sends the conversation whole.
-        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+        let Some(text) = text else { return Ok(None) };
+        let session = serde_json::from_str(&text).ok();
+        if session.is_none() {
+            // Of a version that nobody can read any more: the caller is told that turns
+            // are missing, and sends the conversation whole.
+            connection.execute(
+                "DELETE FROM session WHERE tenant = ? AND conversation = ?",
+                (tenant, conversation),
+            )?;
+        }
+        Ok(session)
     }
 
     /// The answer that was given under a key.
@@ -210,8 +222,8 @@ impl Store {
         ))
     }
 
-    /// Writes a decision, and gives its number with the answer that `answer` makes of
-    /// it, which is kept where there is an idempotency key.
+    /// Writes the decisions on a request together, and gives the answer that `answer`
+    /// makes of their numbers. Where the request has a key, the answer is kept under it.
     ///
     /// # Errors
     /// [`StoreError::WentOn`] when the conversation has got further meanwhile,
@@ -219,30 +231,25 @@ impl Store {
     /// is written then.
     pub fn commit(
         &self,
-        commit: &Commit<'_>,
-        answer: impl FnOnce(u64) -> String,
-    ) -> Result<(u64, String), StoreError> {
+        commits: &[Commit<'_>],
+        key: Option<NewAnswer<'_>>,
+        answer: impl FnOnce(&[u64]) -> String,
+    ) -> Result<String, StoreError> {
         let mut connection = self.connection();
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let tenant = commit.decision.tenant.clone();
-        let at_ms = commit.decision.at_ms;
-        if let Some(answer) = &commit.answer {
-            unanswered(&transaction, (&tenant, answer.key))?;
+        let mut numbers = Vec::with_capacity(commits.len());
+        for commit in commits {
+            if let (Some(name), Some(new)) = (commit.conversation, &commit.session) {
+                advance(&transaction, (&commit.decision.tenant, name), new, commit.decision.at_ms)?;
+            }
+            numbers.push(append(&transaction, commit)?);
         }
-        if let (Some(name), Some(new)) = (commit.conversation, &commit.session) {
-            advance(&transaction, (&tenant, name), new, at_ms)?;
-        }
-        let sequence = append(&transaction, commit)?;
-        let answer = answer(sequence);
-        if let Some(NewAnswer { key, request }) = &commit.answer {
-            let salt = random(&transaction)?;
-            let digest = salted(&salt, request);
-            transaction
-                .prepare_cached("INSERT INTO answered VALUES (?, ?, ?, ?, ?, ?)")?
-                .execute(params![tenant, key, salt, digest, answer, at_ms])?;
+        let answer = answer(&numbers);
+        if let (Some(key), Some(commit)) = (key, commits.first()) {
+            keep(&transaction, commit, &key, &answer)?;
         }
         transaction.commit()?;
-        Ok((sequence, answer))
+        Ok(answer)
     }
 
     /// Random bytes in hexadecimal, for salts.
@@ -269,16 +276,21 @@ impl Store {
         Ok(verifier.head().clone())
     }
 
-    /// Whether the store can be read, for readiness.
+    /// Whether a decision could be written now, for readiness.
     ///
     /// # Errors
     /// [`StoreError::Database`].
     pub fn ping(&self) -> Result<(), StoreError> {
-        Ok(self.connection().query_row("SELECT 1", (), |_| Ok(()))?)
+        let mut connection = self.connection();
+        // The lock that writing takes, and the trail's last page; nothing is changed.
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let last = "SELECT max(sequence) FROM audit";
+        transaction.query_row(last, (), |row| row.get::<_, Option<u64>>(0))?;
+        Ok(transaction.rollback()?)
     }
 
-    /// Forgets what ties anything to a conversation: its session, and the salts of its
-    /// entries. The trail holds as before.
+    /// Forgets what ties anything to a conversation: its session, the salts of its
+    /// entries, the answers that are kept under keys. The trail holds as before.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -289,7 +301,10 @@ impl Store {
         let sessions =
             transaction.execute("DELETE FROM session WHERE tenant = ? AND conversation = ?", of)?;
         let entries = transaction.execute("DELETE FROM tie WHERE tenant = ? AND conversation = ?", of)?;
+        transaction.execute("DELETE FROM answered WHERE tenant = ? AND conversation = ?", of)?;
         transaction.commit()?;
+        // The log of changes still holds what was there before.
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))?;
         Ok(Erased { sessions, entries })
     }
 
@@ -343,10 +358,30 @@ fn advance(
     Ok(())
 }
 
-/// That a key has no answer yet.
-fn unanswered(transaction: &Transaction<'_>, of: (&str, &str)) -> Result<(), StoreError> {
-    let mut statement = transaction.prepare_cached("SELECT 1 FROM answered WHERE tenant = ? AND key = ?")?;
-    if statement.exists(of)? { Err(StoreError::Answered) } else { Ok(()) }
+/// Keeps an answer under its key, which must have none yet.
+fn keep(
+    transaction: &Transaction<'_>,
+    commit: &Commit<'_>,
+    NewAnswer { key, request }: &NewAnswer<'_>,
+    answer: &str,
+) -> Result<(), StoreError> {
+    let tenant = &commit.decision.tenant;
+    let mut known = transaction.prepare_cached("SELECT 1 FROM answered WHERE tenant = ? AND key = ?")?;
+    if known.exists((tenant, key))? {
+        return Err(StoreError::Answered);
+    }
+    let salt = random(transaction)?;
+    let digest = salted(&salt, request);
+    transaction.prepare_cached("INSERT INTO answered VALUES (?, ?, ?, ?, ?, ?, ?)")?.execute(params![
+        tenant,
+        key,
+        salt,
+        commit.conversation,
+        digest,
+        answer,
+        commit.decision.at_ms
+    ])?;
+    Ok(())
 }
 
 /// Puts an entry at the trail's end, and gives its number.
@@ -393,7 +428,11 @@ mod tests {
     use crate::audit::tests::decision;
 
     fn commit(conversation: Option<&str>) -> Commit<'_> {
-        Commit { decision: decision(5), scanned: b"said", conversation, session: None, answer: None }
+        Commit { decision: decision(5), scanned: b"said", conversation, session: None }
+    }
+
+    fn write(store: &Store, commit: Commit<'_>) -> Result<String, StoreError> {
+        store.commit(&[commit], None, |numbers| numbers[0].to_string())
     }
 
     fn session(turns: usize) -> Session {
@@ -411,7 +450,7 @@ mod tests {
         let file = folder.path().join("store.db");
         for sequence in 1..=3 {
             let store = Store::open(&file).unwrap();
-            assert_eq!(store.commit(&commit(None), |_| String::new()).unwrap().0, sequence);
+            assert_eq!(write(&store, commit(None)).unwrap(), sequence.to_string());
         }
         let mut seen = Vec::new();
         let head = Store::open(&file).unwrap().verify(|entry, _| seen.push(entry.sequence)).unwrap();
@@ -422,9 +461,13 @@ mod tests {
     fn the_trail_refuses_changes_and_a_change_by_force_is_found() {
         let store = Store::in_memory().unwrap();
         for _ in 0..3 {
-            store.commit(&commit(None), |_| String::new()).unwrap();
+            write(&store, commit(None)).unwrap();
         }
-        for change in ["UPDATE audit SET entry = ''", "DELETE FROM audit"] {
+        for change in [
+            "UPDATE audit SET entry = ''",
+            "DELETE FROM audit",
+            "INSERT OR REPLACE INTO audit VALUES (2, '', '')",
+        ] {
             let error = store.connection().execute(change, ()).unwrap_err();
             assert!(error.to_string().contains("append-only"), "{error}");
         }
@@ -438,10 +481,10 @@ mod tests {
     #[test]
     fn a_session_is_taken_further_from_where_it_stands_only_and_nothing_is_written_otherwise() {
         let store = Store::in_memory().unwrap();
-        store.commit(&advanced(0, 2), |_| String::new()).unwrap();
-        store.commit(&advanced(2, 3), |_| String::new()).unwrap();
+        write(&store, advanced(0, 2)).unwrap();
+        write(&store, advanced(2, 3)).unwrap();
         assert_eq!(store.session("default", "c").unwrap(), Some(session(3)));
-        let error = store.commit(&advanced(2, 4), |_| String::new()).unwrap_err();
+        let error = write(&store, advanced(2, 4)).unwrap_err();
         assert!(matches!(error, StoreError::WentOn));
         assert_eq!(store.verify(|_, _| {}).unwrap().entries, 2);
         assert_eq!(store.session("another tenant", "c").unwrap(), None);
@@ -450,19 +493,38 @@ mod tests {
     #[test]
     fn an_answer_is_given_again_to_the_same_request_only() {
         let store = Store::in_memory().unwrap();
-        let answer = Some(NewAnswer { key: "k", request: b"r" });
-        store.commit(&Commit { answer, ..commit(None) }, |sequence| format!("answer {sequence}")).unwrap();
-        assert_eq!(store.earlier("default", "k", b"r").unwrap(), Some(Earlier::Same("answer 1".to_owned())));
+        let key = || Some(NewAnswer { key: "k", request: b"r" });
+        let twice = [commit(Some("c")), commit(Some("c"))];
+        let answer = |numbers: &[u64]| format!("answer {numbers:?}");
+        store.commit(&twice, key(), answer).unwrap();
+        assert!(matches!(store.commit(&twice, key(), answer), Err(StoreError::Answered)));
+        assert_eq!(store.verify(|_, _| {}).unwrap().entries, 2);
+        assert_eq!(
+            store.earlier("default", "k", b"r").unwrap(),
+            Some(Earlier::Same("answer [1, 2]".to_owned()))
+        );
         assert_eq!(store.earlier("default", "k", b"s").unwrap(), Some(Earlier::Other));
         assert_eq!(store.earlier("default", "l", b"r").unwrap(), None);
         assert_eq!(store.earlier("another tenant", "k", b"r").unwrap(), None);
+        store.erase("default", "c").unwrap();
+        assert_eq!(store.earlier("default", "k", b"r").unwrap(), None);
+    }
+
+    #[test]
+    fn a_session_that_nobody_can_read_any_more_begins_anew() {
+        let store = Store::in_memory().unwrap();
+        write(&store, advanced(0, 2)).unwrap();
+        store.connection().execute("UPDATE session SET state = 'of old'", ()).unwrap();
+        assert_eq!(store.session("default", "c").unwrap(), None);
+        write(&store, advanced(0, 1)).unwrap();
+        assert_eq!(store.session("default", "c").unwrap(), Some(session(1)));
     }
 
     #[test]
     fn erasing_a_conversation_leaves_the_trail_whole_and_the_entries_nobodys() {
         let store = Store::in_memory().unwrap();
-        store.commit(&advanced(0, 2), |_| String::new()).unwrap();
-        store.commit(&commit(Some("other")), |_| String::new()).unwrap();
+        write(&store, advanced(0, 2)).unwrap();
+        write(&store, commit(Some("other"))).unwrap();
         assert_eq!(store.erase("default", "c").unwrap(), Erased { sessions: 1, entries: 1 });
         assert_eq!(store.session("default", "c").unwrap(), None);
         assert_eq!(store.verify(|_, _| {}).unwrap().entries, 2);
@@ -476,7 +538,7 @@ mod tests {
     #[test]
     fn what_was_not_touched_for_long_is_forgotten() {
         let store = Store::in_memory().unwrap();
-        store.commit(&advanced(0, 2), |_| String::new()).unwrap();
+        write(&store, advanced(0, 2)).unwrap();
         assert_eq!((store.forget_before(5).unwrap(), store.forget_before(6).unwrap()), (0, 1));
     }
 

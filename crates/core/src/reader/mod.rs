@@ -270,13 +270,15 @@ mod tests {
     #[test]
     fn turns_of_a_table_stand_in_the_order_of_their_numbers() {
         let in_order = roles("user: a\nassistant: b\nuser: c");
-        assert_eq!(roles("turn,role,text\n10,user,c\n2,ai,b\n1,user,a\n"), in_order);
+        assert_eq!(roles("id,turn,role,text\nx,10,user,c\nx,2,ai,b\nx,1,user,a\n"), in_order);
         assert_eq!(
             roles("Conversation\nuser: a\nassistant: b\nuser: c"),
             roles("Conversation\n\nuser: a\nassistant: b\nuser: c")
         );
         // Where not every turn has a number, the rows' order is all there is.
-        assert_eq!(roles("turn,role,text\n9,user,a\n,ai,b\n1,user,c\n"), in_order);
+        assert_eq!(roles("id,turn,role,text\nx,9,user,a\nx,,ai,b\nx,1,user,c\n"), in_order);
+        // Nor where nothing says which rows are of one conversation.
+        assert_eq!(roles("turn,role,text\n1,user,a\n1,ai,b\n0,user,c\n"), in_order);
     }
 
     #[test]
@@ -287,7 +289,11 @@ mod tests {
         chats:3: text: found an opening quote, expected its end: every row below is in this cell
         "#);
         // A quote inside a cell is the cell's own, and a pair may span lines.
-        for table in ["id,text\n1,user: 5\" of snow\n", "id,text\n1,\"user: a\nai: \"\"b\"\"\"\n"] {
+        for table in [
+            "id,text,x\n1,\"user: a\nai: b\",5\" of snow\n",
+            "id,text\n1,user: 5\" of snow\n",
+            "id,text\n1,\"user: a\nai: \"\"b\"\"\"\n",
+        ] {
             assert!(!rows(table, Format::Csv).join("\n").contains("quote"), "{table}");
         }
     }

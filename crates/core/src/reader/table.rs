@@ -34,6 +34,7 @@ pub(super) struct Table<'a> {
     role_column: Option<usize>,
     turn_column: Option<usize>,
     columns: usize,
+    delimiter: u8,
     /// The first turn of the next conversation, which ended the one before.
     ahead: Option<Record>,
     /// The ids of the conversations so far, where a row is a turn.
@@ -77,6 +78,7 @@ impl<'a> Table<'a> {
             role_column,
             turn_column,
             columns: header.len(),
+            delimiter,
             ahead: None,
             seen: HashSet::new(),
             over: false,
@@ -128,18 +130,23 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Whether the record that starts there is the last and its quote is never closed.
-    /// Quotes come in pairs, but for one inside a cell without quotes; such a cell
-    /// ends with its line.
+    /// Whether the record that starts there is the last, goes over several lines, and
+    /// ends inside quotes. A quote opens at a cell's start only.
     fn is_swallowed_from(&self, start: usize) -> bool {
         let bytes = self.reader.get_ref().get_ref();
         let record = bytes.get(start..).unwrap_or_default().trim_ascii();
         let is_last = self.reader.position().byte() as usize >= bytes.len();
-        is_last && record.contains(&b'\n') && record.iter().fold(false, |is_open, &b| is_open ^ (b == b'"'))
+        let (mut is_open, mut before) = (false, self.delimiter);
+        for &byte in record {
+            let may_open = before == self.delimiter || before == b'"';
+            is_open = if byte == b'"' { !is_open && may_open } else { is_open };
+            before = byte;
+        }
+        is_last && is_open && record.iter().any(|byte| matches!(byte, b'\n' | b'\r'))
     }
 
     /// The turns of a conversation: those of the first record's id, up to the next
-    /// id, in the order of the column that numbers them, if each has a number. One bad record spoils the conversation, whose other turns would mean
+    /// id, in the order of the column that numbers them, if each has an id and a number. One bad record spoils the conversation, whose other turns would mean
     /// something else without it, and no other one. An id that comes back later is a
     /// fault, since what was said before would be missing.
     fn turns_from(&mut self, first: Record, role: usize) -> Result<Reading, Fault> {
@@ -168,7 +175,9 @@ impl<'a> Table<'a> {
         if let Some(fault) = fault {
             return Err(fault);
         }
-        if let Some(numbers) = numbers.into_iter().collect::<Option<Vec<i64>>>() {
+        // Without ids the rows may be of several conversations, each numbered from 0.
+        let numbers = numbers.into_iter().collect::<Option<Vec<i64>>>().filter(|_| self.id_column.is_some());
+        if let Some(numbers) = numbers {
             reading.conversation.turns = in_order(&numbers, reading.conversation.turns);
         }
         Ok(reading)

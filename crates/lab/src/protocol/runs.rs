@@ -25,9 +25,13 @@ pub fn over_runs(runs: &[RunFigures]) -> Section {
          sample standard deviation with one, halves up.",
         names.join(", ")
     );
-    let figures = runs.first().map_or(&[][..], |run| &run.figures);
-    let whole = figures.iter().filter(|(figure, _)| !figure.name.contains('@'));
-    let rows = whole.map(|(figure, _)| row(figure, runs)).collect();
+    let mut figures: Vec<&FigureName> = Vec::new();
+    for (figure, _) in runs.iter().flat_map(|run| &run.figures) {
+        if !figure.name.contains('@') && !figures.iter().any(|known| known.name == figure.name) {
+            figures.push(figure);
+        }
+    }
+    let rows = figures.into_iter().map(|figure| row(figure, runs)).collect();
     let columns = ["Figure", "As published tables print it", "Mean", "Sample deviation", "Lowest", "Highest"];
     let mut section = section(OVER_RUNS, &format!("Over {} runs", runs.len()), &words);
     section.tables.push(table("Mean and deviation", &columns, rows));

@@ -127,6 +127,8 @@ unsafe fn one_register(rows: Bytes, weights: *const i8, steps: usize, sums: &mut
             panel = in(reg) 4 * PANEL,
             steps = inout(reg) steps => _,
             sums = in(reg) sums.as_mut_ptr(),
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
             options(nostack),
         );
     }
@@ -166,6 +168,8 @@ unsafe fn two_registers(rows: Bytes, weights: *const i8, steps: usize, sums: &mu
             panel = in(reg) 4 * PANEL,
             steps = inout(reg) steps => _,
             sums = in(reg) sums.as_mut_ptr(),
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
             options(nostack),
         );
     }

@@ -2,9 +2,10 @@
 //!
 //! Every kernel has a plain form in safe Rust that is its definition; forms
 //! for particular processors are tested against it. `unsafe` stands here for
-//! three reasons only: calling code compiled for instructions that
+//! four reasons only: calling code compiled for instructions that
 //! [`InstructionSet::detect`] has found, loads and stores of AVX-512 and AMX registers
-//! inside checked slices, and handing checked slices to the `gemm` crate.
+//! inside checked slices, asking Linux for the AMX registers, and handing checked slices
+//! to the `gemm` crate.
 #![allow(unsafe_code)]
 #![allow(
     clippy::inline_always,

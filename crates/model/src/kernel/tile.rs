@@ -172,7 +172,7 @@ multiversion! {
 /// `target[i][j] (+)= bias[j] + row_scales[i] * scales[j] * (sum_k rows[i][k] * weights[k][j] - offsets[j])`.
 pub(super) fn product_i8(rows: Rows<'_, u8>, row_scales: &[f32], panel: PanelI8<'_>, mut target: Target<'_>) {
     assert!(rows.fits() && target.fits(rows.count) && panel.weights.len() >= rows.width * PANEL);
-    assert!(rows.width.is_multiple_of(4) && row_scales.len() >= rows.count);
+    assert!(rows.width > 0 && rows.width.is_multiple_of(4) && row_scales.len() >= rows.count);
     #[cfg(target_arch = "x86_64")]
     if InstructionSet::detect() >= InstructionSet::Avx512Vnni {
         let with_amx =
