@@ -18,7 +18,8 @@ pub(crate) enum FormatName {
     Jsonl,
     /// One conversation as text, with or without speaker names.
     Transcript,
-    /// A header, then one conversation per row.
+    /// A header, then one conversation per row, or one turn per row where a column
+    /// `role` or `speaker` says who speaks (in the order of a column `turn`, if any).
     Csv,
 }
 

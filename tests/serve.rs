@@ -220,7 +220,7 @@ fn with_a_key_nobody_else_is_answered_and_without_one_only_this_machine() {
     let status = |headers: &str| server.ask("POST", "/v1/guard", headers, &body).expect("an answer").status;
     assert_eq!(status(""), 401);
     assert_eq!(status("Authorization: Bearer another\r\n"), 401);
-    assert_eq!(status("Authorization: Bearer a-long-secret\r\n"), 200);
+    assert_eq!(status("Authorization: bearer a-long-secret\r\n"), 200);
     let ran = folder.run(&["serve", "--listen", "0.0.0.0:0"]);
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains("MINDRAIL_API_KEY"), "{}", ran.stderr);
@@ -250,7 +250,7 @@ fn no_word_of_a_conversation_is_in_the_store_and_erasing_leaves_the_trail_whole(
     assert_eq!((after.code, after.stdout), (Some(0), before));
     let export = folder.run(&["audit", "export"]).stdout;
     assert!(export.contains("\"sequence\":1") && !export.contains("name-of-it"), "{export}");
-    let missing = folder.run(&["audit", "verify", "--at-least", "7:00"]);
+    let missing = folder.run(&["audit", "verify", "--at-least", &format!("7:{}", "0".repeat(64))]);
     assert_eq!(missing.code, Some(3), "{}", missing.stdout);
 }
 

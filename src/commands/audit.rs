@@ -113,7 +113,7 @@ impl Verify {
             Err(error) => return Err(error.into()),
         };
         if let Some((count, hash)) = noted.filter(|(count, _)| *count > 0)
-            && found.as_deref() != Some(hash)
+            && !found.is_some_and(|found| found.eq_ignore_ascii_case(hash))
         {
             complain(&format!("entry {count} is missing or another one than was noted"));
             return Ok(Exit::Reached);
@@ -126,7 +126,10 @@ impl Verify {
 /// Count and hash as `verify` prints them.
 fn noted(text: &str) -> anyhow::Result<(u64, &str)> {
     let parts = text.trim().split_once(':').and_then(|(count, hash)| Some((count.parse().ok()?, hash)));
-    parts.context("--at-least: expected COUNT:HASH as an earlier check printed them")
+    let is_hash = |hash: &str| hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+    parts
+        .filter(|(_, hash)| is_hash(hash))
+        .context("--at-least: expected COUNT:HASH as an earlier check printed them")
 }
 
 fn export(store: &Store) -> anyhow::Result<Exit> {

@@ -45,7 +45,10 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) fn run(self) -> anyhow::Result<Exit> {
-        let key = std::env::var(KEY).ok().filter(|key| !key.trim().is_empty());
+        let key = std::env::var(KEY).ok();
+        if key.as_ref().is_some_and(|key| key.trim().is_empty()) {
+            bail!("{KEY} is empty: set a key, or unset it");
+        }
         if key.is_none() && !self.listen.ip().is_loopback() {
             bail!("{} can be reached from elsewhere: set {KEY}, or listen on 127.0.0.1", self.listen);
         }

@@ -51,7 +51,7 @@ pub fn report<P: Benched>(
     let evaluator = protocol.evaluator(&judged);
     let intervals = estimates(&*evaluator, setting.resampling);
     let mut findings = protocol.findings(&judged, &intervals);
-    let unanswered = outcomes.iter().filter(|(name, _)| *name != "ok").map(|(_, count)| count).sum();
+    let unanswered = unanswered(&outcomes);
     if unanswered > 0 {
         let parts = UnansweredParts::of(protocol, items, answers);
         let mut section = under_each_policy(protocol, items, answers);
@@ -122,6 +122,11 @@ fn figures(names: &[FigureName], intervals: &Intervals) -> Vec<Figure> {
     names.iter().map(figure).collect()
 }
 
+/// Items whose outcome is not that they were answered.
+fn unanswered(outcomes: &BTreeMap<String, u64>) -> u64 {
+    outcomes.iter().filter(|(name, _)| *name != "ok").map(|(_, count)| count).sum()
+}
+
 /// The figures of several runs of one system beside each other; none for one run.
 pub fn section_over_runs<P: Benched>(
     protocol: &P,
@@ -130,11 +135,11 @@ pub fn section_over_runs<P: Benched>(
     policy: Unanswered,
 ) -> Option<Section> {
     let figures = |run: &RunAnswers<P::Prediction>| {
-        let (judged, _) = judge(protocol, items, &run.answers, policy);
+        let (judged, outcomes) = judge(protocol, items, &run.answers, policy);
         let evaluator = protocol.evaluator(&judged);
         let values = evaluator.values(&vec![1; evaluator.clusters()]);
         let figures = evaluator.figures().iter().cloned().zip(values).collect();
-        RunFigures { name: run.name.clone(), figures }
+        RunFigures { name: run.name.clone(), unanswered: unanswered(&outcomes), figures }
     };
     (runs.len() > 1).then(|| over_runs(&runs.iter().map(figures).collect::<Vec<_>>()))
 }

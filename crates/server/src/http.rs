@@ -106,11 +106,27 @@ async fn guard_reply(state: State<Arc<Shared>>, request: Request) -> Result<Resp
     .await
 }
 
+/// A kind of request.
+trait Asked: DeserializeOwned + Send + 'static {
+    /// Its shape, in words.
+    const SHAPE: &'static str;
+}
+
+impl Asked for GuardRequest {
+    const SHAPE: &'static str = "{\"messages\": [{\"role\": user, assistant or system, \"content\": a text}, ...]}, \
+                                 and beside them at most conversation_id (a text) and first_turn (a number from 0)";
+}
+
+impl Asked for ReplyRequest {
+    const SHAPE: &'static str =
+        "{\"candidates\": [a text, ...]}, and beside them conversation_id (a text) or messages";
+}
+
 /// What is done about a request of one kind.
 type Work<R> = fn(&Service, &R, Call<'_>) -> Result<String, ServiceError>;
 
 /// Answers a request, and counts it whatever becomes of it.
-async fn answer<R: DeserializeOwned + Send + 'static>(
+async fn answer<R: Asked>(
     State(shared): State<Arc<Shared>>,
     request: Request,
     work: Work<R>,
@@ -122,7 +138,7 @@ async fn answer<R: DeserializeOwned + Send + 'static>(
 }
 
 /// Reads a request and does it away from the threads that serve connections.
-async fn decided<R: DeserializeOwned + Send + 'static>(
+async fn decided<R: Asked>(
     shared: &Arc<Shared>,
     request: Request,
     work: Work<R>,
@@ -132,7 +148,7 @@ async fn decided<R: DeserializeOwned + Send + 'static>(
     shared.authorise(&parts.headers)?;
     let key = idempotency_key(&parts.headers)?;
     let body = read(body).await?;
-    let request: R = serde_json::from_slice(&body).map_err(|error| Failure::of_json(&error))?;
+    let request: R = serde_json::from_slice(&body).map_err(|error| Failure::of_json(&error, R::SHAPE))?;
     // The permits go with the work, which goes on where the caller has gone away.
     let admitted = Arc::clone(&shared.admitted).try_acquire_owned().map_err(|_| Failure::overloaded())?;
     let core = Arc::clone(&shared.cores).acquire_owned().await.map_err(|_| Failure::overloaded())?;
@@ -163,8 +179,10 @@ impl Shared {
     fn authorise(&self, headers: &HeaderMap) -> Result<(), Failure> {
         let Some(expected) = &self.key else { return Ok(()) };
         let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let shown =
-            shown.and_then(|value| value.strip_prefix("Bearer ")).map(|key| sha256(key.trim().as_bytes()));
+        let shown = shown
+            .and_then(|value| value.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .map(|(_, key)| sha256(key.trim().as_bytes()));
         if shown.as_ref() == Some(expected) {
             return Ok(());
         }
@@ -269,10 +287,10 @@ impl Failure {
     }
 
     /// Where and what kind of thing is wrong; serde's own words would repeat values.
-    fn of_json(error: &serde_json::Error) -> Self {
+    fn of_json(error: &serde_json::Error, shape: &str) -> Self {
         let place = format!("line {}, column {}", error.line(), error.column());
         if error.is_data() {
-            let message = format!("{place}: found JSON of another shape than the documented request");
+            let message = format!("{place}: found JSON of another shape, expected {shape}");
             return Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", message);
         }
         Self::new(StatusCode::BAD_REQUEST, "invalid_json", format!("{place}: found no JSON"))
@@ -287,7 +305,7 @@ impl Failure {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",
-            "the request broke off inside; nothing was decided",
+            "the request broke off inside; whether it was decided is not known",
         )
     }
 }

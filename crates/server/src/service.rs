@@ -136,7 +136,9 @@ pub enum ServiceError {
         expected: String,
     },
     /// Turns between what is known and what was sent are missing.
-    #[error("turns {known} to {first} are missing; send the conversation from turn {known} on")]
+    #[error(
+        "turn {known} is the next one, and turn {first} was sent; send the conversation from turn {known} on"
+    )]
     TurnsMissing {
         /// Turns that are known.
         known: usize,
@@ -322,6 +324,14 @@ impl Service {
     /// The conversation, and the place of the request's first message in it.
     fn take_up_for(&self, request: &GuardRequest, call: Call<'_>) -> Result<(TakenUp, usize), ServiceError> {
         let Some(name) = &request.conversation_id else {
+            if let Some(first @ 1..) = request.first_turn {
+                let expected = "0, or a conversation_id beside it".to_owned();
+                return Err(ServiceError::Invalid {
+                    field: "first_turn",
+                    found: first.to_string(),
+                    expected,
+                });
+            }
             return Ok((TakenUp { state: self.guard().start(), session: None, known: 0 }, 0));
         };
         let kept = self.store.session(call.tenant, name)?;

@@ -6,7 +6,7 @@
 //! The trail's table refuses changes. What ties an entry to a conversation stands
 //! beside it, with the salt of its digests, and can be erased.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mindrail_core::digest::sha256;
@@ -71,6 +71,12 @@ pub enum StoreError {
         /// The newest that is known here.
         known: usize,
     },
+    /// The file is a database of something else.
+    #[error("the file is another program's database; name another file")]
+    Foreign,
+    /// The file was moved or removed while it was in use.
+    #[error("the store's file is gone")]
+    Gone,
     /// Another request took the conversation further meanwhile.
     #[error("the conversation went on meanwhile")]
     WentOn,
@@ -146,6 +152,8 @@ pub struct Erased {
 #[derive(Debug)]
 pub struct Store {
     connection: Mutex<Connection>,
+    /// Where it stands; none in memory.
+    file: Option<PathBuf>,
 }
 
 impl Store {
@@ -154,7 +162,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when it cannot be opened, or is of a newer version.
     pub fn open(file: &Path) -> Result<Self, StoreError> {
-        Self::with(Connection::open(file)?)
+        Self::with(Connection::open(file)?, Some(file.to_owned()))
     }
 
     /// A store that goes with the process, for tests.
@@ -162,18 +170,29 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn in_memory() -> Result<Self, StoreError> {
-        Self::with(Connection::open_in_memory()?)
+        Self::with(Connection::open_in_memory()?, None)
     }
 
-    fn with(mut connection: Connection) -> Result<Self, StoreError> {
+    fn with(mut connection: Connection, file: Option<PathBuf>) -> Result<Self, StoreError> {
         connection.busy_timeout(std::time::Duration::from_secs(5))?;
+        let version: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        let tables: usize =
+            connection.query_row("SELECT count(*) FROM sqlite_master", (), |row| row.get(0))?;
+        if version == 0 && tables > 0 {
+            return Err(StoreError::Foreign);
+        }
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", "ON")?;
         // What is erased is overwritten.
         connection.pragma_update(None, "secure_delete", "ON")?;
         migrate(&mut connection)?;
-        Ok(Self { connection: Mutex::new(connection) })
+        Ok(Self { connection: Mutex::new(connection), file })
+    }
+
+    /// That the file is still where it was: what is written to a removed file is lost.
+    fn is_there(&self) -> Result<(), StoreError> {
+        if self.file.as_ref().is_none_or(|file| file.exists()) { Ok(()) } else { Err(StoreError::Gone) }
     }
 
     fn connection(&self) -> MutexGuard<'_, Connection> {
@@ -235,6 +254,7 @@ impl Store {
         key: Option<NewAnswer<'_>>,
         answer: impl FnOnce(&[u64]) -> String,
     ) -> Result<String, StoreError> {
+        self.is_there()?;
         let mut connection = self.connection();
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut numbers = Vec::with_capacity(commits.len());
@@ -281,6 +301,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn ping(&self) -> Result<(), StoreError> {
+        self.is_there()?;
         let mut connection = self.connection();
         // The lock that writing takes, and the trail's last page; nothing is changed.
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -540,6 +561,20 @@ mod tests {
         let store = Store::in_memory().unwrap();
         write(&store, advanced(0, 2)).unwrap();
         assert_eq!((store.forget_before(5).unwrap(), store.forget_before(6).unwrap()), (0, 1));
+    }
+
+    #[test]
+    fn a_file_of_another_program_is_refused_and_one_that_goes_away_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("other.db");
+        Connection::open(&file).unwrap().execute_batch("CREATE TABLE theirs (x)").unwrap();
+        assert!(matches!(Store::open(&file), Err(StoreError::Foreign)));
+        let file = folder.path().join("store.db");
+        let store = Store::open(&file).unwrap();
+        write(&store, commit(None)).unwrap();
+        assert!(store.ping().is_ok());
+        std::fs::remove_file(&file).unwrap();
+        assert!(matches!(write(&store, commit(None)), Err(StoreError::Gone)) && store.ping().is_err());
     }
 
     #[test]

@@ -275,9 +275,10 @@ mod tests {
             roles("Conversation\nuser: a\nassistant: b\nuser: c"),
             roles("Conversation\n\nuser: a\nassistant: b\nuser: c")
         );
-        // Where not every turn has a number, the rows' order is all there is.
-        assert_eq!(roles("id,turn,role,text\nx,9,user,a\nx,,ai,b\nx,1,user,c\n"), in_order);
-        // Nor where nothing says which rows are of one conversation.
+        insta::assert_snapshot!(rows("id,turn,role,text\nx,9,user,a\nx,,ai,b\nx,1,user,c\n", Format::Csv).join("\n"), @"chats:2: number of turn 1: found no whole number, expected one, as other turns have");
+        // Without numbers the rows' order is all there is, and so it is
+        // where nothing says which rows are of one conversation.
+        assert_eq!(roles("id,turn,role,text\nx,,user,a\nx,,ai,b\nx,,user,c\n"), in_order);
         assert_eq!(roles("turn,role,text\n1,user,a\n1,ai,b\n0,user,c\n"), in_order);
     }
 

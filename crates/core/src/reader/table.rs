@@ -176,8 +176,15 @@ impl<'a> Table<'a> {
             return Err(fault);
         }
         // Without ids the rows may be of several conversations, each numbered from 0.
-        let numbers = numbers.into_iter().collect::<Option<Vec<i64>>>().filter(|_| self.id_column.is_some());
-        if let Some(numbers) = numbers {
+        if self.id_column.is_none() || numbers.iter().all(Option::is_none) {
+            return Ok(reading);
+        }
+        let place = numbers.iter().position(Option::is_none);
+        if let Some(place) = place {
+            let (field, id) = (format!("number of turn {place}"), reading.conversation.id);
+            return Err(Fault::new(field, "no whole number", "one, as other turns have").of_row(id));
+        }
+        if let Some(numbers) = numbers.into_iter().collect::<Option<Vec<i64>>>() {
             reading.conversation.turns = in_order(&numbers, reading.conversation.turns);
         }
         Ok(reading)

@@ -13,6 +13,8 @@ pub(crate) const OVER_RUNS: &str = "runs";
 pub struct RunFigures {
     /// The run's name.
     pub name: String,
+    /// Items without an answer, or without one to a part of them.
+    pub unanswered: u64,
     /// Its figures; no value where one is not defined.
     pub figures: Vec<(FigureName, Option<f64>)>,
 }
@@ -20,10 +22,21 @@ pub struct RunFigures {
 /// Mean and deviation of every figure that is of no slice, over runs of one system.
 pub fn over_runs(runs: &[RunFigures]) -> Section {
     let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
+    let unanswered: Vec<String> = runs
+        .iter()
+        .filter(|run| run.unanswered > 0)
+        .map(|run| {
+            format!(
+                " Of run {} {} items have no answer, or none to a part of them.",
+                run.name, run.unanswered
+            )
+        })
+        .collect();
     let words = format!(
-        "Runs: {}. As published tables print shares: each run in percent with three decimals, then mean and \
+        "Runs: {}.{} As published tables print shares: each run in percent with three decimals, then mean and \
          sample standard deviation with one, halves up.",
-        names.join(", ")
+        names.join(", "),
+        unanswered.concat()
     );
     let mut figures: Vec<&FigureName> = Vec::new();
     for (figure, _) in runs.iter().flat_map(|run| &run.figures) {
@@ -151,7 +164,8 @@ mod tests {
     fn run(name: &str, values: [Option<f64>; 3]) -> RunFigures {
         let turns = FigureName { unit: Unit::Turns, ..share("median_lead", "Median lead") };
         let figures = [share("f1", "F1"), turns, share("f1@language=fr", "F1, language fr")];
-        RunFigures { name: name.to_owned(), figures: figures.into_iter().zip(values).collect() }
+        let unanswered = u64::from(name == "43");
+        RunFigures { name: name.to_owned(), unanswered, figures: figures.into_iter().zip(values).collect() }
     }
 
     #[test]
@@ -160,7 +174,11 @@ mod tests {
         let section = over_runs(&runs);
         let rows = &section.tables[0].rows;
         assert_eq!((section.title.as_str(), rows.len()), ("Over 2 runs", 2));
-        assert!(section.text.starts_with("Runs: 42, 43."));
+        assert!(
+            section.text.starts_with("Runs: 42, 43. Of run 43 1 items have no answer"),
+            "{}",
+            section.text
+        );
         assert_eq!(rows[0][..2], [text("F1"), text("70.0 (14.1)")]);
         // What is no share is not printed in percent.
         assert_eq!(rows[1][1..3], [text(""), plain(Some(3.0), Unit::Turns)]);
