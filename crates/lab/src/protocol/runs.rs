@@ -33,7 +33,7 @@ pub fn over_runs(runs: &[RunFigures]) -> Section {
         })
         .collect();
     let words = format!(
-        "Runs: {}.{} As published tables print shares: each run in percent with three decimals, then mean and \
+        "Runs: {}.{} As printed, as published tables do it: each run in percent with three decimals, then mean and \
          sample standard deviation with one, halves up.",
         names.join(", "),
         unanswered.concat()
@@ -45,7 +45,7 @@ pub fn over_runs(runs: &[RunFigures]) -> Section {
         }
     }
     let rows = figures.into_iter().map(|figure| row(figure, runs)).collect();
-    let columns = ["Figure", "As published tables print it", "Mean", "Sample deviation", "Lowest", "Highest"];
+    let columns = ["Figure", "As printed", "Mean", "Sample deviation", "Lowest", "Highest"];
     let mut section = section(OVER_RUNS, &format!("Over {} runs", runs.len()), &words);
     section.tables.push(table("Mean and deviation", &columns, rows));
     section
