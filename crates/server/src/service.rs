@@ -8,6 +8,7 @@
 //! which is its beginning where nothing is known of it (any more); the answer says
 //! which turns were scanned and how many there are.
 
+use std::ops::RangeInclusive;
 use std::time::Instant;
 
 use mindrail_core::assessor::{Assessor as _, StateError};
@@ -252,7 +253,7 @@ impl Service {
     /// # Errors
     /// [`ServiceError`]; nothing was decided then.
     pub fn judge(&self, request: &GuardRequest, call: Call<'_>) -> Result<String, ServiceError> {
-        within("messages", request.messages.len(), MOST_TURNS)?;
+        within("messages", request.messages.len(), 1..=MOST_TURNS)?;
         check_names(request.conversation_id.as_deref(), call)?;
         if let Some(earlier) = self.earlier(call)? {
             return Ok(earlier);
@@ -291,10 +292,8 @@ impl Service {
     /// # Errors
     /// [`ServiceError`]; nothing was decided then.
     pub fn judge_replies(&self, request: &ReplyRequest, call: Call<'_>) -> Result<String, ServiceError> {
-        within("candidates", request.candidates.len(), MOST_CANDIDATES)?;
-        if request.messages.len() > MOST_TURNS {
-            within("messages", request.messages.len(), MOST_TURNS)?;
-        }
+        within("candidates", request.candidates.len(), 1..=MOST_CANDIDATES)?;
+        within("messages", request.messages.len(), 0..=MOST_TURNS)?;
         check_names(request.conversation_id.as_deref(), call)?;
         if let Some(earlier) = self.earlier(call)? {
             return Ok(earlier);
@@ -494,11 +493,12 @@ fn ranked(mut candidates: Vec<Candidate>, numbers: &[u64]) -> String {
     json(&ReplyAnswer { best: best.map(|best| best.place), candidates })
 }
 
-fn within(field: &'static str, found: usize, most: usize) -> Result<(), ServiceError> {
-    if (1..=most).contains(&found) {
+fn within(field: &'static str, found: usize, bounds: RangeInclusive<usize>) -> Result<(), ServiceError> {
+    if bounds.contains(&found) {
         return Ok(());
     }
-    Err(ServiceError::Invalid { field, found: found.to_string(), expected: format!("1 to {most}") })
+    let expected = format!("{} to {}", bounds.start(), bounds.end());
+    Err(ServiceError::Invalid { field, found: found.to_string(), expected })
 }
 
 fn check_names(conversation: Option<&str>, call: Call<'_>) -> Result<(), ServiceError> {

@@ -165,11 +165,9 @@ impl Store {
         Self::with(Connection::open(file)?, Some(file.to_owned()))
     }
 
-    /// A store that goes with the process, for tests.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub fn in_memory() -> Result<Self, StoreError> {
+    /// A store that goes with the process.
+    #[cfg(test)]
+    fn in_memory() -> Result<Self, StoreError> {
         Self::with(Connection::open_in_memory()?, None)
     }
 
