@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
-use mindrail_server::store::{Store, StoreError};
+use mindrail_server::store::{Of as Whose, Store, StoreError};
 use serde::Serialize;
 
 use super::{Exit, complain, print};
@@ -91,7 +91,7 @@ fn open(file: &Path) -> anyhow::Result<Store> {
     if !file.is_file() {
         bail!("{}: no such store", file.display());
     }
-    Store::open(file).with_context(|| format!("{}", file.display()))
+    Store::in_file(file).with_context(|| format!("{}", file.display()))
 }
 
 impl Verify {
@@ -159,7 +159,7 @@ fn stats(store: &Store) -> anyhow::Result<Exit> {
 
 impl Erase {
     fn run(self) -> anyhow::Result<Exit> {
-        let erased = self.of.open()?.erase("default", &self.conversation)?;
+        let erased = self.of.open()?.erase("default", Whose::Conversation(&self.conversation))?;
         print(&format!("{} sessions and the ties of {} entries\n", erased.sessions, erased.entries))?;
         Ok(Exit::Done)
     }

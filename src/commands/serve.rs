@@ -2,12 +2,14 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 use mindrail_server::service::Service;
 use mindrail_server::store::Store;
+use mindrail_server::tenant::{DEFAULT, Tenant, Tenants};
 use mindrail_server::{Running, run};
 
 use super::{Exit, Judging, complain};
@@ -52,10 +54,11 @@ impl Serve {
         if key.is_none() && !self.listen.ip().is_loopback() {
             bail!("{} can be reached from elsewhere: set {KEY}, or listen on 127.0.0.1", self.listen);
         }
-        let store = Store::open(&self.store).with_context(|| format!("{}", self.store.display()))?;
-        let service = Service::new(self.judging.assessor()?, self.judging.policy()?, store);
+        let store = Store::in_file(&self.store).with_context(|| format!("{}", self.store.display()))?;
+        let tenants = Arc::new(Tenants::new([Tenant::new(DEFAULT, self.judging.policy()?)]));
+        let service = Service::new(Arc::new(self.judging.assessor()?), store);
         let keep = Duration::from_secs(u64::from(self.keep_days) * 86_400);
-        let running = Running { key: key.as_deref(), keep };
+        let running = Running { tenants, key: key.as_deref(), keep };
         run(self.listen, service, running, |address| complain(&format!("listening on http://{address}")))
             .with_context(|| format!("{}", self.listen))?;
         Ok(Exit::Done)

@@ -8,7 +8,9 @@
 //! salts are kept apart (see [`crate::store`]). Erasing a person's salts makes their
 //! entries nobody's, and leaves the chain as it was.
 
+use mindrail_core::conversation::Role;
 use mindrail_core::digest::sha256;
+use mindrail_core::taxonomy::{CrisisLabel, ReplyClass, Scores, Signal};
 use serde::{Deserialize, Serialize};
 
 /// The hash that stands before the first entry.
@@ -32,6 +34,50 @@ pub enum Status {
     Ok,
     /// Something was not: the verdict says what, and does not call it safe.
     NotEvaluated,
+    /// Nothing was scored, since the model or what it needs failed: the policy's fail
+    /// mode said what the person got.
+    Degraded,
+    /// The decision was made and could not be carried out.
+    Error,
+}
+
+/// One reason of a decision, in numbers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reason {
+    /// The rule.
+    pub rule: String,
+    /// What it asks for.
+    pub action: String,
+    /// The turn that shows it, from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<usize>,
+    /// The label concerned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// The probability that was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probability: Option<f32>,
+    /// The threshold that it reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<f32>,
+}
+
+/// What was found in one of the turns that were scanned.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Scanned {
+    /// Its place, from 0.
+    pub turn: usize,
+    /// Who spoke.
+    pub role: Role,
+    /// Risk at this turn, of the person's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub risk: Option<f32>,
+    /// What begins here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub onsets: Vec<CrisisLabel>,
+    /// The class of a reply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<ReplyClass>,
 }
 
 /// Which turns of a conversation a decision looked at for the first time.
@@ -54,6 +100,9 @@ pub struct Decision {
     pub subject: Subject,
     /// Salted digest of the caller's name for the conversation; none where it gave none.
     pub conversation: Option<String>,
+    /// Salted digest of the caller's name for the person; none where it gave none.
+    #[serde(default)]
+    pub person: Option<String>,
     /// Which turns were scanned.
     pub scanned: Span,
     /// Salted digest of what was scanned.
@@ -66,8 +115,18 @@ pub struct Decision {
     pub risk: Option<f32>,
     /// The action: `allow`, `support`, `escalate`, `revise` or `block`.
     pub action: String,
-    /// The rules that asked for it, the gravest first.
-    pub rules: Vec<String>,
+    /// Why, the gravest reason first.
+    #[serde(default)]
+    pub reasons: Vec<Reason>,
+    /// The nine signals over the conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signals: Option<Scores<Signal>>,
+    /// The scores of what was scanned, turn by turn.
+    #[serde(default)]
+    pub turns: Vec<Scanned>,
+    /// Whether resources were given with the answer.
+    #[serde(default)]
+    pub resources_offered: bool,
     /// How it came about.
     pub status: Status,
     /// Microseconds from request to decision.
@@ -195,13 +254,17 @@ pub(crate) mod tests {
             tenant: "default".to_owned(),
             subject: Subject::Person,
             conversation: None,
+            person: None,
             scanned: Span { first: 0, turns: number },
             digest: "d".to_owned(),
             model: "m".to_owned(),
             policy: "p".to_owned(),
             risk: Some(0.25),
             action: "allow".to_owned(),
-            rules: Vec::new(),
+            reasons: Vec::new(),
+            signals: None,
+            turns: Vec::new(),
+            resources_offered: false,
             status: Status::Ok,
             latency_us: 7,
         }

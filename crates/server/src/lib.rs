@@ -3,16 +3,19 @@
 //! got, and no decision is answered before it is on disk.
 //!
 //! Reading order: [`audit`], the trail and what holds it together; [`store`], the one
-//! file in which trail and conversations stand; [`service`], what a request does;
-//! [`http`], how it comes in.
+//! database in which trail and conversations stand; [`tenant`], for whom; [`judge`], the
+//! model; [`service`], what a request does; [`http`], how it comes in.
 //!
-//! Conversation text is read, scored and forgotten: it is neither stored nor logged,
-//! and no error repeats it.
+//! Conversation text is read, scored and forgotten: it is not logged, no error repeats
+//! it, and it is stored only where a tenant asks for that, sealed ([`seal`]).
 
 pub mod audit;
 pub mod http;
+pub mod judge;
+pub mod seal;
 pub mod service;
 pub mod store;
+pub mod tenant;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -25,8 +28,9 @@ const FORGET_EVERY: Duration = Duration::from_hours(1);
 const LONGEST_END: Duration = Duration::from_secs(10);
 
 /// How a server runs.
-#[derive(Debug, Clone, Copy)]
 pub struct Running<'a> {
+    /// For whom.
+    pub tenants: Arc<tenant::Tenants>,
     /// What callers must show; none lets everybody in who reaches the port.
     pub key: Option<&'a str>,
     /// How long a conversation that does not go on is kept.
@@ -53,7 +57,8 @@ pub fn run(
         let listener = tokio::net::TcpListener::from_std(listener)?;
         listening(listener.local_addr()?);
         tokio::spawn(forget(Arc::clone(&service), running.keep));
-        let routes = http::routes(service, running.key, cores);
+        let serving = http::Serving { service, tenants: running.tenants, key: running.key, cores };
+        let routes = http::routes(serving);
         let (end, ended) = tokio::sync::oneshot::channel();
         let until = async move {
             told_to_end().await;

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::cast::known_role;
-use super::error::{Fault, shown_text};
+use super::error::{Fault, ReadError, shown_text};
 use super::transcript::answer;
 use super::{Reading, Unread};
 use crate::assessment::NotEvaluatedReason;
@@ -58,6 +58,18 @@ pub fn to_openai_json(conversation: &Conversation) -> String {
     let messages = conversation.turns.iter().map(message).collect();
     object.insert("messages".to_owned(), Value::Array(messages));
     Value::Object(object).to_string()
+}
+
+/// The turns of a list of `OpenAI` messages, with what could not be read of them.
+/// Roles of other frameworks are known as well; what tools return is kept in place
+/// and not scored.
+///
+/// # Errors
+/// [`ReadError`] for the first message that is none, with its field.
+pub fn read_messages(messages: Vec<Value>) -> Result<(Vec<Turn>, Vec<Unread>), ReadError> {
+    let mut reading = Reading::default();
+    push_turns(messages, &MESSAGES, &mut reading).map_err(|fault| fault.at("request", 1))?;
+    Ok((reading.conversation.turns, reading.unread))
 }
 
 /// Whether a value is a message, so that a list of such is one conversation.

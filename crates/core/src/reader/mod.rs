@@ -33,7 +33,7 @@ use std::str::FromStr;
 use thiserror::Error;
 
 pub use self::error::ReadError;
-pub use self::json::to_openai_json;
+pub use self::json::{read_messages, to_openai_json};
 pub use self::plain::plain_text;
 pub use self::rows::{Row, Rows};
 pub use self::transcript::{Transcript, transcript};
