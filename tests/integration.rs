@@ -3,9 +3,12 @@
 mod bench;
 mod check;
 mod data;
+mod faults;
 mod model;
+mod operate;
 mod program;
 mod score;
 mod serve;
+mod server;
 mod shared;
 mod train;

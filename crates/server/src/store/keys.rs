@@ -125,7 +125,9 @@ impl Store {
     pub fn key(&self, shown: &str) -> Result<Option<ApiKey>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM api_key WHERE digest = $1");
         let digest = sha256(shown.trim().as_bytes());
-        self.read(|connection| connection.first(&sql, values![digest])?.map(|row| key(&row)).transpose())
+        self.read(|connection| {
+            connection.first(&sql, values![digest.as_str()])?.map(|row| key(&row)).transpose()
+        })
     }
 
     /// All keys, the oldest first.

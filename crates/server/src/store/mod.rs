@@ -25,7 +25,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use mindrail_core::digest::sha256;
 use serde::Serialize;
 
-use self::sql::{Connection, DatabaseError, in_transaction, values};
+use self::sql::{Connection, DatabaseError, in_begun, values};
 use self::sqlite::{File, Sqlite};
 use crate::audit::{ChainError, Decision, Entry, Head, Verifier};
 
@@ -246,12 +246,19 @@ impl Store {
         Ok(Self { place, writer, reader, waiting: Mutex::default() })
     }
 
-    /// Reads, on a connection that does not wait for those who write.
+    /// Reads, on a connection that does not wait for those who write. Where it proves
+    /// broken, it is read again on a new one.
     pub(crate) fn read<T>(
         &self,
-        work: impl FnOnce(&mut dyn Connection) -> Result<T, StoreError>,
+        work: impl Fn(&mut dyn Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        work(&mut **self.lively(&self.reader)?)
+        let mut connection = lock(&self.reader);
+        let result = work(&mut **connection);
+        if result.is_ok() || !connection.is_broken() {
+            return result;
+        }
+        *connection = self.place.connect()?;
+        work(&mut **connection)
     }
 
     /// Writes in one transaction: all that `work` does is done, or nothing.
@@ -259,21 +266,21 @@ impl Store {
         &self,
         work: impl FnOnce(&mut dyn Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        self.place.is_there()?;
-        in_transaction(&mut **self.lively(&self.writer)?, work)
+        let mut writer = lock(&self.writer);
+        self.begin(&mut writer)?;
+        in_begun(&mut **writer, work)
     }
 
-    /// A connection that works: one that broke is made anew.
-    fn lively<'a>(
-        &self,
-        connection: &'a Mutex<Box<dyn Connection>>,
-    ) -> Result<MutexGuard<'a, Box<dyn Connection>>, StoreError> {
-        // A panic inside a transaction has rolled it back.
-        let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-        if connection.is_broken() {
-            *connection = self.place.connect()?;
+    /// Begins a transaction, on a new connection where the old one is broken.
+    fn begin(&self, connection: &mut Box<dyn Connection>) -> Result<(), StoreError> {
+        self.place.is_there()?;
+        match connection.begin() {
+            Err(_) if connection.is_broken() => {
+                *connection = self.place.connect()?;
+                Ok(connection.begin()?)
+            }
+            begun => Ok(begun?),
         }
-        Ok(connection)
     }
 
     /// How far a conversation has got.
@@ -326,13 +333,13 @@ impl Store {
         let (done, told) = sync_channel(1);
         lock(&self.waiting).push(Waiting { commits, key, done });
         // Whoever gets the writer next has written for all who waited, or does it now.
-        let connection = self.lively(&self.writer);
+        let mut writer = lock(&self.writer);
         if let Ok(result) = told.try_recv() {
             return result;
         }
         let waiting = std::mem::take(&mut *lock(&self.waiting));
-        match connection.and_then(|connection| self.place.is_there().map(|()| connection)) {
-            Ok(mut connection) => write::all(&mut **connection, waiting),
+        match self.begin(&mut writer) {
+            Ok(()) => write::all(&mut **writer, waiting),
             Err(error) => write::refuse(waiting, &error),
         }
         told.recv().unwrap_or_else(|_| Err(DatabaseError("a writer broke off".to_owned()).into()))
@@ -392,7 +399,7 @@ impl Store {
             Of::Person(name) => write::erase_person(connection, tenant, name),
         })?;
         if let Place::File(_) = self.place {
-            Sqlite::scrub(&mut **self.lively(&self.writer)?)?;
+            Sqlite::scrub(&mut **lock(&self.writer))?;
         }
         Ok(erased)
     }
@@ -407,6 +414,7 @@ impl Store {
     }
 }
 
+/// A lock that a panic does not spoil: what was in a transaction then was rolled back.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -147,6 +147,14 @@ pub(crate) fn in_transaction<T, E: From<DatabaseError>>(
     work: impl FnOnce(&mut dyn Connection) -> Result<T, E>,
 ) -> Result<T, E> {
     connection.begin()?;
+    in_begun(connection, work)
+}
+
+/// Runs `work` in the transaction that was begun, and ends it.
+pub(crate) fn in_begun<T, E: From<DatabaseError>>(
+    connection: &mut dyn Connection,
+    work: impl FnOnce(&mut dyn Connection) -> Result<T, E>,
+) -> Result<T, E> {
     let mut open = Open { connection, done: false };
     let result = work(open.connection)?;
     open.connection.batch("COMMIT")?;

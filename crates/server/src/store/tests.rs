@@ -293,7 +293,10 @@ fn a_request_that_is_refused_leaves_those_beside_it_in_the_transaction_as_they_a
             })
             .into_iter()
             .unzip();
-        write::all(&mut **store.lively(&store.writer).unwrap(), waiting);
+        let mut writer = lock(&store.writer);
+        store.begin(&mut writer).unwrap();
+        write::all(&mut **writer, waiting);
+        drop(writer);
         let results: Vec<_> = told.iter().map(|told| told.recv().unwrap()).collect();
         assert_eq!(results, [Ok(vec![2]), Err(StoreError::WentOn), Ok(vec![3]), Ok(vec![4])]);
         assert_eq!(store.verify(|_, _| {}).unwrap().entries, 4);
@@ -358,5 +361,57 @@ fn a_store_of_a_newer_version_is_refused() {
         database.open().write(|connection| Ok(connection.batch(change)?)).unwrap();
         let error = Store::open(&database.name).err().unwrap();
         assert!(matches!(error, StoreError::Newer { found: 99, .. }), "{error}");
+    }
+}
+
+#[test]
+fn a_store_that_is_full_writes_nothing_says_so_and_goes_on_when_there_is_room() {
+    let database = in_file();
+    let store = database.open();
+    write(&store, commit(Some("before"))).unwrap();
+    let pages = count(&store, "SELECT page_count FROM pragma_page_count");
+    let most =
+        |pages: u64| lock(&store.writer).query(&format!("PRAGMA max_page_count = {pages}"), &[]).unwrap();
+    most(pages);
+    let large = || Commit { scanned: vec![0; 10], ..advanced(0, 3_000) };
+    let error = write(&store, large()).unwrap_err();
+    assert!(error.to_string().contains("full"), "{error}");
+    assert!(store.session("default", "c").unwrap().is_none());
+    assert_eq!(store.verify(|_, _| {}).unwrap().entries, 1);
+    most(1_000_000);
+    assert_eq!(write(&store, large()), Ok(2));
+    assert_eq!(store.verify(|_, _| {}).unwrap().entries, 2);
+}
+
+#[test]
+fn connections_that_the_database_drops_are_made_anew_and_nothing_is_lost() {
+    for database in databases() {
+        let store = database.open();
+        if !matches!(store.place, Place::Server(_)) {
+            continue;
+        }
+        write(&store, advanced(0, 1)).unwrap();
+        for connection in [&store.writer, &store.reader] {
+            let drop_me = "SELECT pg_terminate_backend(pg_backend_pid())";
+            lock(connection).query(drop_me, &[]).unwrap_err();
+        }
+        assert_eq!(store.session("default", "c").unwrap(), Some(session(1)));
+        assert_eq!(write(&store, advanced(1, 2)), Ok(2));
+        assert_eq!(store.verify(|_, _| {}).unwrap().entries, 2);
+    }
+}
+
+#[test]
+fn a_clock_that_steps_back_does_not_break_the_trail() {
+    for database in databases() {
+        let store = database.open();
+        for at_ms in [9_000, 3_000, 12_000, 1] {
+            let mut commit = commit(Some("c"));
+            commit.decision.at_ms = at_ms;
+            write(&store, commit).unwrap();
+        }
+        let mut times = Vec::new();
+        assert_eq!(store.verify(|entry, _| times.push(entry.decision.at_ms)).unwrap().entries, 4);
+        assert_eq!(times, [9_000, 3_000, 12_000, 1]);
     }
 }

@@ -10,11 +10,11 @@ struct End {
     hash: String,
 }
 
-/// Writes what waits in one transaction, and tells everyone how it went.
+/// Writes what waits in the transaction that was begun, and tells everyone how it went.
 pub(super) fn all(connection: &mut dyn Connection, waiting: Vec<Waiting>) {
     let (requests, tell): (Vec<_>, Vec<_>) =
         waiting.into_iter().map(|Waiting { commits, key, done }| ((commits, key), done)).unzip();
-    let written = super::in_transaction(connection, |connection| {
+    let written = super::in_begun(connection, |connection| {
         let mut end = end(connection)?;
         let write = |(commits, key): (Vec<Commit>, _)| request(connection, &mut end, &commits, key);
         requests.into_iter().map(write).collect::<Result<Vec<_>, StoreError>>()
