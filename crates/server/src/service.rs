@@ -15,6 +15,8 @@ use mindrail_core::assessor::{Assessor as _, StateError};
 use mindrail_core::conversation::{Role, Turn};
 use mindrail_core::guard::{Guard, GuardState, GuardedTurn};
 use mindrail_core::policy::Policy;
+use mindrail_core::policy::date::Date;
+use mindrail_core::policy::offer::Circumstances;
 use mindrail_core::probability::Probability;
 use mindrail_core::report::{Report, TurnReport, so_far, turn_report};
 use mindrail_core::tracker::{Onset, Phase};
@@ -267,7 +269,9 @@ impl Service {
             turns.push(guard.push(&mut taken_up.state, turn, None)?);
         }
         let scanned = Span { first: (first + already) as u64, turns: new.len() as u64 };
-        let report = so_far(&guard, &taken_up.state, request.conversation_id.clone(), turns);
+        let circumstances = Circumstances::unknown(Date::of_unix_ms(call.at_ms));
+        let id = request.conversation_id.clone();
+        let report = so_far(&guard, &taken_up.state, id, turns, &circumstances);
         let decision = self.decision(call, Subject::Person, scanned).with(&report);
         let tracker = taken_up.state.tracker();
         let conversation = Progress {
