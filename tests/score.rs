@@ -43,7 +43,7 @@ fn lines_with_helplines_keep_the_contract_too() {
     folder.write("own.toml", shipped.replace("2027-05-31", "9999-12-31"));
     let default =
         std::fs::read_to_string(repository("crates/core/src/policy/default.toml")).expect("a policy");
-    let own = "[[resources.helplines]]\nlanguage = \"mix\"\nname = \"n\"\ncontact = \"c\"\nregion = \"r\"\nverified_at = \"2026-01-31\"\n";
+    let own = "[[resources.helplines]]\nlanguage = \"fr\"\nname = \"n\"\ncontact = \"c\"\nregion = \"r\"\nverified_at = \"2026-01-31\"\n";
     folder.write("policy.toml", format!("{default}\n{own}"));
     let about = ["--country", "FR", "--age", "15", "--helplines", "own.toml", "--policy", "policy.toml"];
     let ran = folder.run(&[&["score", "--input", "in.jsonl", "--output", "out.jsonl"], &about[..]].concat());

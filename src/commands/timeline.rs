@@ -166,7 +166,7 @@ impl Timeline<'_> {
         for line in &offer.helplines {
             let checked = match line.checked {
                 Checked::VerifiedAt(day) => format!("verified {day}"),
-                Checked::DocumentedAt(day) => format!("read of by {day}, not verified"),
+                Checked::DocumentedAt(day) => format!("documented by {day}, not verified"),
             };
             writeln!(f, "     {} [{}; {checked}]", line.short(language), line.region)?;
         }

@@ -176,10 +176,48 @@ impl Prompt {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::{DEFAULT_TOML, Policy};
+
+    fn offer(words: &[&str]) -> Offer {
+        Offer { words: words.iter().map(|text| (*text).to_owned()).collect(), helplines: Vec::new() }
+    }
 
     #[test]
     fn words_are_never_blank() {
         assert!(Words::try_from(" \n".to_owned()).is_err());
         assert!(Words::try_from("call".to_owned()).is_ok());
+    }
+
+    #[test]
+    fn on_every_occasion_a_person_reads_words_in_each_of_their_languages() {
+        let words = Policy::default().words;
+        for occasion in Occasion::ALL {
+            let Bilingual { en, fr } = words.on(occasion);
+            assert_eq!(words.render(occasion, Language::En, None), en.as_str());
+            assert_eq!(words.render(occasion, Language::Fr, None), fr.as_str());
+            assert_eq!(words.render(occasion, Language::Mix, None), format!("{en}\n\n{fr}"));
+        }
+    }
+
+    #[test]
+    fn general_words_follow_in_their_language_and_none_is_lost() {
+        let words = Policy::default().words;
+        let Bilingual { en, fr } = &words.disclosure;
+        let read = |offer: &Offer, language| words.render(Occasion::Disclosure, language, Some(offer));
+        assert_eq!(read(&offer(&["a", "b"]), Language::Mix), format!("{en}\n\na\n\n{fr}\n\nb"));
+        assert_eq!(read(&offer(&["a", "b"]), Language::En), format!("{en}\n\na\n\nb"));
+        assert_eq!(read(&offer(&["a"]), Language::Mix), format!("{en}\n\na\n\n{fr}"));
+    }
+
+    #[test]
+    fn the_assistant_is_told_what_it_may_offer_and_nothing_where_the_policy_has_no_note() {
+        let policy = Policy::default();
+        let note = policy.prompt.support(Language::Mix, &offer(&["a", "b"])).expect("a note");
+        let Bilingual { en, fr } = policy.prompt.support_note.expect("shipped");
+        assert_eq!(note, format!("{en}\n{fr}\na\nb"));
+        let (before, after) = DEFAULT_TOML.split_once("[prompt.support_note]").expect("a note");
+        let after = after.split_once("# ----").expect("the next part").1;
+        let without = Policy::from_toml("policy.toml", &format!("{before}# ----{after}")).expect("a policy");
+        assert_eq!(without.prompt.support(Language::En, &offer(&[])), None);
     }
 }
