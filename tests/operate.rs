@@ -254,3 +254,40 @@ fn what_was_said_is_kept_only_where_a_tenant_asks_for_it_and_then_sealed() {
         .collect();
     assert!(!store.windows(6).any(|window| window == b"zebras"));
 }
+
+#[test]
+fn what_the_law_asks_to_be_shown_comes_with_the_answer_and_people_are_not_scored_where_it_forbids_it() {
+    for place in Place::all() {
+        let policy =
+            std::fs::read_to_string(repository("crates/core/src/policy/default.toml")).expect("the policy");
+        let with = |table: &str| format!("{policy}\n[jurisdiction]\n{table}\n");
+        place
+            .folder
+            .write("ny.toml", with("codes = [\"US-NY\", \"US-OR\"]\nminors = \"yes\"\nservice = \"other\""));
+        place
+            .folder
+            .write("il.toml", with("codes = [\"US-IL\"]\nminors = \"unknown\"\nservice = \"therapeutic\""));
+        place.folder.write(
+            "mindrail.toml",
+            "[tenants.ny]\npolicy = \"ny.toml\"\ncountry = \"CA-ON\"\n[tenants.il]\npolicy = \"il.toml\"\n",
+        );
+        let [ny, il] = ["ny", "il"].map(|tenant| make_key(&place, &["--tenant", tenant]).1);
+        let server = place.serve_with(&["--config", "mindrail.toml"], &[]);
+        let request = json!({"conversation_id": "c", "messages": demo()});
+        let (status, first) = server.post_as(&ny, "/v1/guard", &request);
+        assert_eq!((status, &first["notices"][0]["kind"]), (200, &json!("disclosure")), "{first}");
+        assert!(first["resources"]["helplines"].as_array().is_some_and(|lines| !lines.is_empty()), "{first}");
+        let (_, next) =
+            server.post_as(&ny, "/v1/guard", &json!({"conversation_id": "c", "messages": [user("hm")]}));
+        assert!(
+            next["notices"]
+                .as_array()
+                .is_some_and(|notices| notices.iter().all(|n| n["kind"] != "disclosure")),
+            "{next}"
+        );
+        let (status, unscored) = server.post_as(&il, "/v1/guard", &request);
+        assert_eq!((status, &unscored["risk"]), (200, &Value::Null), "{unscored}");
+        assert_eq!(unscored["not_evaluated"], json!([{"turn": null, "reason": "scoring_disabled"}]));
+        assert_eq!(unscored["verdict"]["action"], "support");
+    }
+}

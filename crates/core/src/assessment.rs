@@ -74,11 +74,13 @@ pub enum NotEvaluatedReason {
     UnknownSpeaker,
     /// The model could not be run.
     ModelUnavailable,
+    /// A law that the policy heeds forbids to score people.
+    ScoringDisabled,
 }
 
 impl NotEvaluatedReason {
     /// Every reason.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::SystemTurn,
         Self::EmptyTurn,
         Self::Truncated,
@@ -87,6 +89,7 @@ impl NotEvaluatedReason {
         Self::NonTextPart,
         Self::UnknownSpeaker,
         Self::ModelUnavailable,
+        Self::ScoringDisabled,
     ];
 }
 

@@ -75,13 +75,13 @@ impl<A: Assessor> Guard<'_, A> {
                     onsets = state.tracker.observe(index, scores, self.assessor.calibration());
                 }
                 state.conversation = assessment.conversation.clone().or(state.conversation.take());
-                state.not_evaluated.extend(assessment.not_evaluated.iter().cloned());
+                remember(&mut state.not_evaluated, assessment.not_evaluated.iter());
             }
             Role::Assistant => {
                 reply = Some(self.judge_reply(state, &assessment));
                 // The turn may hold words of the person.
                 let in_doubt = |entry: &&NotEvaluated| entry.reason == NotEvaluatedReason::UnknownSpeaker;
-                state.not_evaluated.extend(assessment.not_evaluated.iter().filter(in_doubt).cloned());
+                remember(&mut state.not_evaluated, assessment.not_evaluated.iter().filter(in_doubt));
             }
             Role::System => {}
         }
@@ -128,6 +128,23 @@ impl<A: Assessor> Guard<'_, A> {
     }
 }
 
+/// Turns that are remembered for each reason why something was not looked at, so that
+/// a state does not grow with its conversation.
+const MOST_REMEMBERED: usize = 8;
+
+/// Takes entries in. Of many with one reason the first ones and the newest stay.
+fn remember<'a>(remembered: &mut Vec<NotEvaluated>, entries: impl Iterator<Item = &'a NotEvaluated>) {
+    for entry in entries {
+        let same = |known: &NotEvaluated| known.reason == entry.reason;
+        if remembered.iter().filter(|known| same(known)).count() >= MOST_REMEMBERED
+            && let Some(newest) = remembered.iter().rposition(same)
+        {
+            remembered.remove(newest);
+        }
+        remembered.push(entry.clone());
+    }
+}
+
 impl<S> GuardState<S> {
     /// The pooled scores; `None` before the first user turn that was scored.
     pub const fn conversation(&self) -> Option<&ConversationScores> {
@@ -137,5 +154,22 @@ impl<S> GuardState<S> {
     /// Phases, onsets and peaks so far.
     pub const fn tracker(&self) -> &Tracker {
         &self.tracker
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_turns_that_could_not_be_read_the_first_and_the_newest_are_remembered() {
+        let mut remembered = Vec::new();
+        for turn in 0..100 {
+            let reason =
+                if turn == 50 { NotEvaluatedReason::Truncated } else { NotEvaluatedReason::EmptyTurn };
+            remember(&mut remembered, [NotEvaluated { turn: Some(turn), reason }].iter());
+        }
+        let turns: Vec<_> = remembered.iter().filter_map(|entry| entry.turn).collect();
+        assert_eq!(turns, [0, 1, 2, 3, 4, 5, 6, 50, 99]);
     }
 }

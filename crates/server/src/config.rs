@@ -14,6 +14,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use mindrail_core::policy::Policy;
+use mindrail_core::policy::helplines::Registry;
+use mindrail_core::policy::place::Place;
 use serde::Deserialize;
 
 use crate::seal::TextKey;
@@ -54,6 +56,11 @@ pub struct Tls {
 pub struct TenantConfig {
     /// Its policy file; the default policy where it has none.
     pub policy: Option<PathBuf>,
+    /// A registry of helplines of its own, whose entries take the place of those of the
+    /// shipped one with the same id.
+    pub helplines: Option<PathBuf>,
+    /// Where its people are, as `CA` or `CA-QC`, where a request does not say it.
+    pub country: Option<Place>,
     /// Minutes in which a counsellor shall have looked at an escalation.
     pub review_within_minutes: Option<u32>,
     /// The environment variable that holds the key under which what was said is kept.
@@ -117,8 +124,9 @@ impl Config {
 
     fn paths_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
         let tls = self.tls.iter_mut().flat_map(|tls| [&mut tls.certificate, &mut tls.key]);
-        let policies = self.tenants.values_mut().filter_map(|tenant| tenant.policy.as_mut());
-        self.store.iter_mut().chain(tls).chain(policies)
+        let tenants = self.tenants.values_mut();
+        let own = tenants.flat_map(|tenant| tenant.policy.iter_mut().chain(&mut tenant.helplines));
+        self.store.iter_mut().chain(tls).chain(own)
     }
 
     /// The tenants, with their policies read. `default` is the policy of those that
@@ -138,7 +146,7 @@ impl Config {
 
     /// The files whose change is a change of the tenants, beside the file itself.
     fn files(&self) -> impl Iterator<Item = &PathBuf> {
-        self.tenants.values().filter_map(|tenant| tenant.policy.as_ref())
+        self.tenants.values().flat_map(|tenant| tenant.policy.iter().chain(&tenant.helplines))
     }
 }
 
@@ -165,11 +173,16 @@ impl TenantConfig {
         let minutes = self.review_within_minutes.map(|minutes| Duration::from_mins(minutes.into()));
         let text_key = self.keep_text_key_env.as_deref().map(text_key).transpose()?;
         let webhooks = self.webhooks.iter().map(WebhookConfig::webhook).collect::<Result<_, _>>()?;
+        let mut own = self.policy.as_deref().map_or_else(|| Ok(default.clone()), policy)?;
+        if let Some(file) = &self.helplines {
+            own = own.with_registry(registry(file)?);
+        }
         Ok(Tenant {
+            country: self.country.clone(),
             review_within: minutes.unwrap_or(REVIEW_WITHIN),
             webhooks,
             text_key: text_key.map(Arc::new),
-            ..Tenant::new(name, self.policy.as_deref().map_or_else(|| Ok(default.clone()), policy)?)
+            ..Tenant::new(name, own)
         })
     }
 }
@@ -185,6 +198,11 @@ fn check_tenant(name: &str) -> Result<(), Fault> {
 fn policy(file: &Path) -> Result<Policy, Fault> {
     let text = read(file).map_err(|error| Fault { file: Some(error.file), problem: error.problem })?;
     Policy::from_toml(&file.display().to_string(), &text).map_err(|error| Fault::new(error.to_string()))
+}
+
+fn registry(file: &Path) -> Result<Registry, Fault> {
+    let text = read(file).map_err(|error| Fault { file: Some(error.file), problem: error.problem })?;
+    Registry::from_toml(&file.display().to_string(), &text).map_err(|error| Fault::new(error.to_string()))
 }
 
 fn text_key(variable: &str) -> Result<TextKey, Fault> {

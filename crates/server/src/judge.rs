@@ -9,7 +9,8 @@ use mindrail_core::assessor::{Assessor, ModelIdentity, StateError};
 use mindrail_core::conversation::{Role, Turn};
 use mindrail_core::guard::{Guard, GuardState, GuardedTurn};
 use mindrail_core::policy::Policy;
-use mindrail_core::report::{Report, so_far};
+use mindrail_core::policy::offer::Circumstances;
+use mindrail_core::report::{Report, so_far, unscored};
 use mindrail_core::tracker::Tracker;
 
 /// A model that conversations are put before. Every [`Assessor`] is one.
@@ -40,7 +41,12 @@ pub trait UnderWay: Send {
     fn judge_reply(&self, text: &str) -> Result<GuardedTurn, StateError>;
 
     /// The answer on the conversation as it stands, with its newest turns.
-    fn report(&self, id: Option<String>, newest: Vec<GuardedTurn>) -> Report;
+    fn report(&self, id: Option<String>, newest: Vec<GuardedTurn>, circumstances: &Circumstances) -> Report;
+
+    /// The answer where a law forbids to score people, with the newest turns and the
+    /// place of the first of them.
+    fn unscored(&self, id: Option<String>, newest: (usize, &[Turn]), circumstances: &Circumstances)
+    -> Report;
 
     /// Phases, onsets and peaks so far.
     fn tracker(&self) -> &Tracker;
@@ -99,8 +105,17 @@ where
         self.guard().push(&mut self.state.clone(), &turn, None)
     }
 
-    fn report(&self, id: Option<String>, newest: Vec<GuardedTurn>) -> Report {
-        so_far(&self.guard(), &self.state, id, newest)
+    fn report(&self, id: Option<String>, newest: Vec<GuardedTurn>, circumstances: &Circumstances) -> Report {
+        so_far(&self.guard(), &self.state, id, newest, circumstances)
+    }
+
+    fn unscored(
+        &self,
+        id: Option<String>,
+        newest: (usize, &[Turn]),
+        circumstances: &Circumstances,
+    ) -> Report {
+        unscored(&self.guard(), id, newest, circumstances)
     }
 
     fn tracker(&self) -> &Tracker {

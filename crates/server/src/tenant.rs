@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use mindrail_core::conversation::Turn;
 use mindrail_core::policy::Policy;
+use mindrail_core::policy::place::Place;
 
 use crate::seal::{PlaceOf, TextKey};
 use crate::store::Said;
@@ -24,6 +25,8 @@ pub struct Tenant {
     pub policy: Arc<Policy>,
     /// SHA-256 of the policy, which stands in the audit trail.
     pub policy_sha256: String,
+    /// Where its people are, where a request does not say it.
+    pub country: Option<Place>,
     /// How soon a counsellor shall have looked at an escalation.
     pub review_within: Duration,
     /// Who is told of escalations.
@@ -60,6 +63,7 @@ impl Tenant {
             name: name.into(),
             policy: Arc::new(policy),
             policy_sha256,
+            country: None,
             review_within: REVIEW_WITHIN,
             webhooks: Vec::new(),
             text_key: None,

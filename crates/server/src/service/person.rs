@@ -9,6 +9,12 @@
 
 use mindrail_core::assessment::NotEvaluatedReason;
 use mindrail_core::conversation::Turn;
+use mindrail_core::language::Language;
+use mindrail_core::policy::date::Date;
+use mindrail_core::policy::jurisdictions::{Duty, Obligations, Scoring};
+use mindrail_core::policy::offer::Circumstances;
+use mindrail_core::policy::place::Place;
+use mindrail_core::policy::words::Occasion;
 use mindrail_core::reader::read_messages;
 use mindrail_core::report::Report;
 use mindrail_core::tracker::{Onset, Phase};
@@ -34,6 +40,10 @@ pub struct GuardRequest {
     /// The caller's name for the person, opaque here, by which all about them can be
     /// erased. It is not shown to anybody.
     pub person_id: Option<String>,
+    /// Where the person is, as `CA` or `CA-QC`; it decides which helplines are offered.
+    pub country: Option<Place>,
+    /// The person's age in years; it decides likewise, and what the law asks for.
+    pub age: Option<u8>,
     /// The place of the first message in the conversation, from 0. Left out, the
     /// messages go on where the conversation stands.
     pub first_turn: Option<usize>,
@@ -50,6 +60,8 @@ pub struct GuardAnswer {
     pub conversation: Progress,
     /// Which turns were scanned now.
     pub scanned: Span,
+    /// What the law asks to be shown to the person now, besides.
+    pub notices: Vec<Notice>,
     /// The contract of `mindrail score`; of the turns, those scanned now.
     #[serde(flatten)]
     pub report: Report,
@@ -59,6 +71,15 @@ impl Numbered for GuardAnswer {
     fn number(&mut self, numbers: &[u64]) {
         self.decision = numbers.first().copied().unwrap_or_default();
     }
+}
+
+/// Words that the law asks to be shown to the person; see `[jurisdiction]` of the policy.
+#[derive(Debug, Clone, Serialize)]
+pub struct Notice {
+    /// On which occasion.
+    pub kind: Occasion,
+    /// The words, in the person's language.
+    pub words: String,
 }
 
 /// How far a conversation has got.
@@ -111,6 +132,22 @@ impl TakenUp {
         Self { course, session, known: 0, first: 0, already: 0 }
     }
 
+    /// What the law asks to be shown now. That it was shown is taken as told.
+    fn notices(&mut self, obligations: &Obligations, report: &Report, call: Call<'_>) -> Vec<Notice> {
+        let begun_ms = self.session.as_ref().map_or(call.at_ms, |session| session.begun_ms);
+        let told_ms = self.session.as_ref().and_then(|session| session.disclosed_ms);
+        let disclosure = obligations.disclosure_due(begun_ms, told_ms, call.at_ms).is_some();
+        if let (true, Some(session)) = (disclosure, &mut self.session) {
+            session.disclosed_ms = Some(call.at_ms);
+        }
+        let interruption = obligations.interrupt_in_crisis == Duty::Required
+            && report.verdict.action == UserAction::Escalate;
+        let due = [(disclosure, Occasion::Disclosure), (interruption, Occasion::Interruption)];
+        let language = report.language.unwrap_or(Language::Mix);
+        let notice = |kind| Notice { kind, words: call.tenant.policy.words.render(kind, language, None) };
+        due.into_iter().filter_map(|(is_due, kind)| is_due.then(|| notice(kind))).collect()
+    }
+
     /// What is kept of the conversation after these turns.
     fn after(&mut self, new: &[Turn]) -> Option<NewSession> {
         let mut session = self.session.take()?;
@@ -137,14 +174,24 @@ impl Service {
         check_name("person_id", request.person_id.as_deref())?;
         let messages = Messages::read(&request.messages)?;
         let mut taken_up = self.take_up(request, &messages.turns, call)?;
-        let mut turns = Vec::new();
-        for (turn, unread) in messages.from(taken_up.already) {
-            turns.push(taken_up.course.push(turn, unread)?);
-        }
+        let circumstances = circumstances(request, call);
+        let obligations = call.tenant.policy.obligations(request.age, circumstances.today);
         let new = &messages.turns[taken_up.already..];
-        let scanned = Span { first: (taken_up.first + taken_up.already) as u64, turns: new.len() as u64 };
-        let report = taken_up.course.report(request.conversation_id.clone(), turns.clone());
+        let first = taken_up.first + taken_up.already;
+        let scanned = Span { first: first as u64, turns: new.len() as u64 };
+        let mut turns = Vec::new();
+        let id = request.conversation_id.clone();
+        let report = if obligations.scoring == Scoring::Disabled {
+            taken_up.course.unscored(id, (first, new), &circumstances)
+        } else {
+            for (turn, unread) in messages.from(taken_up.already) {
+                turns.push(taken_up.course.push(turn, unread)?);
+            }
+            taken_up.course.report(id, turns.clone(), &circumstances)
+        };
+        let notices = taken_up.notices(&obligations, &report, call);
         let decision = record::decision(self, call, Subject::Person, scanned).with_report(&report, &turns);
+
         let tracker = taken_up.course.tracker();
         let conversation = Progress {
             turns: taken_up.first + messages.turns.len(),
@@ -157,10 +204,8 @@ impl Service {
         commit.person.clone_from(&request.person_id);
         commit.said = call.tenant.seal_turns(request.conversation_id.as_deref(), scanned.first as usize, new);
         commit.alarm = (report.verdict.action == UserAction::Escalate).then(|| alarm(call));
-        Ok(Decided {
-            answer: GuardAnswer { decision: 0, conversation, scanned, report },
-            commits: vec![commit],
-        })
+        let answer = GuardAnswer { decision: 0, conversation, scanned, notices, report };
+        Ok(Decided { answer, commits: vec![commit] })
     }
 
     /// The conversation, and where the request's messages belong in it.
@@ -232,7 +277,13 @@ impl Service {
 }
 
 fn new_session(at_ms: u64) -> Session {
-    Session { state: String::new(), salt: random_name(), turns: 0, begun_ms: at_ms }
+    Session { state: String::new(), salt: random_name(), turns: 0, begun_ms: at_ms, disclosed_ms: None }
+}
+
+/// What is known of the person beside the conversation.
+fn circumstances(request: &GuardRequest, call: Call<'_>) -> Circumstances {
+    let place = request.country.clone().or_else(|| call.tenant.country.clone());
+    Circumstances { place, age: request.age, today: Date::of_unix_ms(call.at_ms) }
 }
 
 /// Whom an escalation alarms: the tenant's counsellors, and its webhooks.

@@ -1,6 +1,8 @@
 //! Replies that have not been shown.
 
 use mindrail_core::guard::GuardedTurn;
+use mindrail_core::policy::date::Date;
+use mindrail_core::policy::jurisdictions::Scoring;
 use mindrail_core::report::{TurnReport, turn_report};
 use mindrail_core::verdict::ReplyAction;
 use serde::{Deserialize, Serialize};
@@ -100,8 +102,12 @@ impl Service {
         }
         let messages = Messages::read(&request.messages)?;
         let mut course = self.begin(call.tenant);
-        for (turn, unread) in messages.from(0) {
-            course.push(turn, unread)?;
+        // Where people may not be scored, a reply is judged without their side.
+        let today = Date::of_unix_ms(call.at_ms);
+        if call.tenant.policy.obligations(None, today).scoring == Scoring::Full {
+            for (turn, unread) in messages.from(0) {
+                course.push(turn, unread)?;
+            }
         }
         Ok(course)
     }

@@ -77,6 +77,8 @@ pub struct Session {
     pub turns: usize,
     /// When the first was seen, in milliseconds since 1970.
     pub begun_ms: u64,
+    /// When the person was last to be told that this is an AI.
+    pub disclosed_ms: Option<u64>,
 }
 
 /// A session that a decision leaves behind.
@@ -288,11 +290,17 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn session(&self, tenant: &str, conversation: &str) -> Result<Option<Session>, StoreError> {
-        let sql = "SELECT state, salt, turns, begun_ms FROM session WHERE tenant = $1 AND conversation = $2";
+        let sql = "SELECT state, salt, turns, begun_ms, disclosed_ms FROM session
+            WHERE tenant = $1 AND conversation = $2";
         self.read(|connection| {
             let Some(row) = connection.first(sql, values![tenant, conversation])? else { return Ok(None) };
-            let (state, salt, turns, begun_ms) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-            Ok(Some(Session { state, salt, turns, begun_ms }))
+            Ok(Some(Session {
+                state: row.get(0)?,
+                salt: row.get(1)?,
+                turns: row.get(2)?,
+                begun_ms: row.get(3)?,
+                disclosed_ms: row.get(4)?,
+            }))
         })
     }
 

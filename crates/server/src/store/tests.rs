@@ -58,7 +58,7 @@ fn write(store: &Store, commit: Commit) -> Result<u64, StoreError> {
 }
 
 fn session(turns: usize) -> Session {
-    Session { state: "{}".to_owned(), salt: "s".to_owned(), turns, begun_ms: 5 }
+    Session { state: "{}".to_owned(), salt: "s".to_owned(), turns, begun_ms: 5, disclosed_ms: Some(6) }
 }
 
 fn advanced(known_turns: usize, turns: usize) -> Commit {

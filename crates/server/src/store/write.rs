@@ -122,10 +122,11 @@ fn advance(
     }
     let session = &new.session;
     connection.execute(
-        "INSERT INTO session (tenant, conversation, turns, state, salt, begun_ms, changed_ms)
-            VALUES ($1, $2, $3, $4, $5, $6, $7)
+        "INSERT INTO session (tenant, conversation, turns, state, salt, begun_ms, disclosed_ms, changed_ms)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
             ON CONFLICT (tenant, conversation) DO UPDATE SET turns = excluded.turns,
-                state = excluded.state, salt = excluded.salt, changed_ms = excluded.changed_ms",
+                state = excluded.state, salt = excluded.salt, disclosed_ms = excluded.disclosed_ms,
+                changed_ms = excluded.changed_ms",
         values![
             tenant,
             conversation,
@@ -133,6 +134,7 @@ fn advance(
             session.state.as_str(),
             session.salt.as_str(),
             session.begun_ms,
+            session.disclosed_ms,
             at_ms
         ],
     )?;

@@ -72,6 +72,7 @@ pub struct NotEvaluatedRule {
     pub non_text_part: PersonCaution,
     pub unknown_speaker: PersonCaution,
     pub model_unavailable: PersonCaution,
+    pub scoring_disabled: PersonCaution,
 }
 
 impl NotEvaluatedRule {
@@ -86,6 +87,7 @@ impl NotEvaluatedRule {
             NotEvaluatedReason::NonTextPart => self.non_text_part,
             NotEvaluatedReason::UnknownSpeaker => self.unknown_speaker,
             NotEvaluatedReason::ModelUnavailable => self.model_unavailable,
+            NotEvaluatedReason::ScoringDisabled => self.scoring_disabled,
         };
         Some(caution.into())
     }
@@ -156,5 +158,6 @@ const fn plain(reason: NotEvaluatedReason) -> &'static str {
         }
         NotEvaluatedReason::UnknownSpeaker => "Nobody could tell whose words a turn holds.",
         NotEvaluatedReason::ModelUnavailable => "The model could not be run.",
+        NotEvaluatedReason::ScoringDisabled => "A law forbids to score people here, so nobody was assessed.",
     }
 }

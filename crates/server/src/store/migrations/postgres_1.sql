@@ -33,6 +33,7 @@ CREATE TABLE session (
     state TEXT NOT NULL,
     salt TEXT NOT NULL,
     begun_ms BIGINT NOT NULL,
+    disclosed_ms BIGINT,
     changed_ms BIGINT NOT NULL,
     PRIMARY KEY (tenant, conversation)
 );

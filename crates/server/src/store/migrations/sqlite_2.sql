@@ -8,6 +8,7 @@ CREATE TABLE session (
     state TEXT NOT NULL,
     salt TEXT NOT NULL,
     begun_ms INTEGER NOT NULL,
+    disclosed_ms INTEGER,
     changed_ms INTEGER NOT NULL,
     PRIMARY KEY (tenant, conversation)
 ) STRICT, WITHOUT ROWID;
