@@ -14,6 +14,7 @@
 //! stay for the rest of the conversation, while risk and signals are those of
 //! the conversation as it now stands.
 
+pub mod cases;
 pub mod resources;
 pub mod rules;
 

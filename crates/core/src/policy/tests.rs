@@ -16,7 +16,7 @@ fn p(value: f32) -> Probability {
     Probability::new(value).expect("a probability")
 }
 
-fn calibration() -> Calibration {
+pub(super) fn calibration() -> Calibration {
     let thresholds = |language| {
         let at = |value| RiskThreshold::without_provenance(p(value));
         let thresholds = RiskThresholds { high_risk: at(0.6), support: at(0.3) };
