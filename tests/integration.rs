@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod data;
 mod model;
+mod policy;
 mod program;
 mod score;
 mod serve;

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use mindrail_core::assessor::Assessor as _;
 use mindrail_core::guard::Guard;
@@ -109,6 +109,9 @@ impl Test {
                     Err(error) => errors.push(error),
                 }
             }
+        }
+        if cases.is_empty() && errors.is_empty() {
+            bail!("--case: no heading has these words");
         }
         Ok((cases, errors))
     }
