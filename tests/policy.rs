@@ -30,17 +30,26 @@ fn shipped_cases() -> Vec<Case> {
 }
 
 fn case(expectations: &str) -> String {
-    format!(
-        "# The late bus\n\nNothing is wrong.\n\n## Conversation\n\n**Person:** my bus was late again, zzqx\n\n\
-         **Assistant:** Annoying. Did you get there?\n\n**Person:** yes, all good, we laughed about it\n\n\
-         ## Expectations\n\n{expectations}\n"
-    )
+    format!("{HARMLESS}\n## Expectations\n\n{expectations}\n")
 }
+
+const HARMLESS: &str = "# The tablecloth
+
+Nothing is wrong.
+
+## Conversation
+
+**Person:** how do i get candle wax out of a tablecloth, zzqx
+
+**Assistant:** Let it harden, scrape it off, then iron it through paper.
+
+**Person:** worked, thank you so much
+";
 
 fn test(expectations: &str, more: &[&str]) -> Ran {
     let folder = Folder::new();
-    folder.write("bus.md", case(expectations));
-    folder.run(&[&["policy", "test", "bus.md"], more].concat())
+    folder.write("cloth.md", case(expectations));
+    folder.run(&[&["policy", "test", "cloth.md"], more].concat())
 }
 
 #[test]
@@ -114,11 +123,11 @@ fn a_case_that_fails_says_what_was_expected_and_found_and_exits_with_three() {
     let ran = test("- after turn 0: escalate\n- onset: SI_active at turn 2\n- language: fr", &[]);
     assert_eq!(ran.code, Some(3));
     for said in [
-        "FAILED         bus.md:1  The late bus",
+        "FAILED         cloth.md:1  The tablecloth",
         "line 15: expected after turn 0: escalate\n    found allow (no reason); risk 0.",
         "line 16: expected onset: confirm_SI_active_ongoing at turn 2\n    found no onset",
         "line 17: expected language: fr\n    found en",
-        "1 cases: 0 ok, 0 known to fail, 1 failed",
+        "1 case: 0 ok, 0 known to fail, 1 failed",
     ] {
         assert!(ran.stdout.contains(said), "{said}: {}", ran.stdout);
     }
@@ -127,26 +136,26 @@ fn a_case_that_fails_says_what_was_expected_and_found_and_exits_with_three() {
 
 #[test]
 fn a_mark_excuses_a_failure_until_the_expectation_holds() {
-    let ran = test("- action: escalate\n  - known to fail: buses are no emergency", &[]);
+    let ran = test("- action: escalate\n  - known to fail: wax is no emergency", &[]);
     assert_eq!(ran.code, Some(0), "{}", ran.stdout);
-    assert!(ran.stdout.contains("known to fail: buses are no emergency"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("known to fail: wax is no emergency"), "{}", ran.stdout);
     let ran = test("- action: allow\n  - known to fail: it did once", &[]);
     assert_eq!(ran.code, Some(3), "{}", ran.stdout);
-    assert!(ran.stdout.starts_with("MARK MUST GO   bus.md:1"), "{}", ran.stdout);
+    assert!(ran.stdout.starts_with("MARK MUST GO   cloth.md:1"), "{}", ran.stdout);
 }
 
 #[test]
 fn a_case_that_cannot_be_read_is_named_and_the_others_are_run() {
     let folder = Folder::new();
-    folder.write("bus.md", format!("{}\n{}", case("- action: shout"), case("- action: allow")));
-    let ran = folder.run(&["policy", "test", "bus.md"]);
+    folder.write("cloth.md", format!("{}\n{}", case("- action: shout"), case("- action: allow")));
+    let ran = folder.run(&["policy", "test", "cloth.md"]);
     assert_eq!(ran.code, Some(4));
     assert_eq!(
         ran.stderr,
-        "mindrail: bus.md:15: expectation: found a text of 5 characters, expected allow, support, escalate, \
+        "mindrail: cloth.md:15: expectation: found a text of 5 characters, expected allow, support, escalate, \
          with `at least` or `at most` before it where wanted\n"
     );
-    assert!(ran.stdout.ends_with("1 cases: 1 ok, 0 known to fail, 0 failed; 1 could not be read\n"));
+    assert!(ran.stdout.ends_with("1 case: 1 ok, 0 known to fail, 0 failed; 1 could not be read\n"));
 }
 
 #[test]
@@ -166,15 +175,15 @@ fn a_file_that_is_not_there_or_is_no_text_is_an_error() {
 fn no_case_with_the_words_asked_for_is_an_error() {
     let ran = test("- action: allow", &["--case", "train"]);
     assert_eq!(ran.code, Some(1), "{}", ran.stdout);
-    assert_eq!(test("- action: allow", &["--case", "LATE bus"]).code, Some(0));
+    assert_eq!(test("- action: allow", &["--case", "the TABLE"]).code, Some(0));
 }
 
 #[test]
 fn another_policy_gives_other_verdicts() {
     let folder = Folder::new();
-    folder.write("bus.md", case("- action: support\n- rule: risk"));
+    folder.write("cloth.md", case("- action: support\n- rule: risk"));
     folder.write("strict.toml", DEFAULT_TOML.replace("[person.grave_signal]", STRICT));
-    let ran = folder.run(&["policy", "test", "bus.md", "--policy", "strict.toml"]);
+    let ran = folder.run(&["policy", "test", "cloth.md", "--policy", "strict.toml"]);
     assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
 }
 
@@ -195,5 +204,5 @@ fn json_has_every_expectation_and_no_text_of_the_conversation() {
 #[test]
 fn the_timeline_shows_the_numbers_of_the_turns() {
     let ran = test("- action: allow", &["--timeline"]);
-    assert!(ran.stdout.contains("   2  user       yes, all good"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("   2  user       worked, thank you"), "{}", ran.stdout);
 }

