@@ -2,7 +2,8 @@
 //! sets the exit code. One file per subcommand in `commands`.
 //!
 //! Exit codes: 0 done; 1 something could not be done; 2 wrong usage; 3 a verdict
-//! reached `--fail-on`; 4 a batch is done but some of its rows were bad.
+//! reached `--fail-on`, a case failed or the like; 4 a batch is done but some of its
+//! rows were bad.
 
 mod commands;
 mod input;

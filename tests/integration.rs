@@ -6,6 +6,7 @@ mod data;
 mod faults;
 mod model;
 mod operate;
+mod policy;
 mod program;
 mod score;
 mod serve;

@@ -8,6 +8,7 @@ mod data;
 mod generate;
 mod keys;
 mod model;
+mod policy;
 mod score;
 mod serve;
 mod timeline;
@@ -47,6 +48,8 @@ pub(crate) struct Cli {
 enum Command {
     Check(check::Check),
     Score(score::Score),
+    #[command(subcommand)]
+    Policy(policy::Policy),
     Serve(serve::Serve),
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -72,7 +75,8 @@ pub(crate) enum Exit {
     Done,
     /// Something could not be done; the message is on standard error.
     Failed,
-    /// A verdict reached `--fail-on`.
+    /// Something was found that the caller asked to be told of: a verdict that reached
+    /// `--fail-on`, a figure below `--min`, a case that failed, a broken trail.
     Reached,
     /// A batch was done, but some of its rows were bad.
     BadRows,
@@ -95,6 +99,7 @@ impl Cli {
         match self.command {
             Command::Check(check) => check.run(),
             Command::Score(score) => score.run(),
+            Command::Policy(policy) => policy.run(),
             Command::Serve(serve) => serve.run(),
             Command::Audit(audit) => audit.run(),
             Command::Keys(keys) => keys.run(),

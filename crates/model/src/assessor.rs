@@ -23,7 +23,7 @@ use crate::train::{CONVERSATION_OUTPUTS, TURN_VECTOR_NORM, WideMemory, WidePart,
 use crate::wide::Speaker;
 
 /// Version of the layout of [`EmbeddedState`].
-const STATE_VERSION: u32 = 2;
+const STATE_VERSION: u32 = 3;
 
 /// What the embedded assessor remembers: about 6 KB, however long the
 /// conversation.

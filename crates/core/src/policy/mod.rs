@@ -18,6 +18,7 @@
 //! stay for the rest of the conversation, while risk and signals are those of
 //! the conversation as it now stands.
 
+pub mod cases;
 pub mod date;
 pub mod fail;
 pub mod helplines;

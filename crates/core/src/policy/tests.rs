@@ -359,7 +359,7 @@ fn a_missing_key_names_its_table() {
 #[test]
 fn a_value_out_of_range_is_an_error_with_its_line() {
     let message = error_of(|text| text.replace("factor = 0.5", "factor = 1.5"));
-    insta::assert_snapshot!(message, @"policy.toml:161: reply.in_danger.factor: 1.5 is not a probability between 0 and 1");
+    insta::assert_snapshot!(message, @"policy.toml:162: reply.in_danger.factor: 1.5 is not a probability between 0 and 1");
 }
 
 #[test]
@@ -372,7 +372,7 @@ fn what_was_not_evaluated_cannot_be_allowed() {
 fn own_thresholds_in_the_wrong_order_are_an_error() {
     let own = "[person.risk.thresholds.fr]\nhigh_risk = 0.2\nsupport = 0.4\n";
     let message = error_of(|text| format!("{text}{own}"));
-    insta::assert_snapshot!(message, @"policy.toml:280: person.risk.thresholds.fr: found support = 0.4 above high_risk = 0.2, expected it at or below");
+    insta::assert_snapshot!(message, @"policy.toml:281: person.risk.thresholds.fr: found support = 0.4 above high_risk = 0.2, expected it at or below");
 }
 
 #[test]
@@ -390,7 +390,7 @@ fn another_version_is_an_error() {
 #[test]
 fn the_safe_class_cannot_be_a_harmful_one() {
     let message = error_of(|text| text.replace("\"Toxic Language\"", "\"Safe Response\""));
-    insta::assert_snapshot!(message, @"policy.toml:173: reply.harmful_reply.classes: found the safe class, expected one of the seven unsafe ones");
+    insta::assert_snapshot!(message, @"policy.toml:174: reply.harmful_reply.classes: found the safe class, expected one of the seven unsafe ones");
 }
 
 #[test]
@@ -402,10 +402,10 @@ fn a_helpline_needs_the_day_of_its_verification() {
         )
     };
     let missing = Policy::from_toml("policy.toml", &line("")).expect_err("no day");
-    insta::assert_snapshot!(missing, @"policy.toml:280: resources.helplines: missing field `verified_at`");
+    insta::assert_snapshot!(missing, @"policy.toml:281: resources.helplines: missing field `verified_at`");
     let wrong = line("verified_at = \"last week\"\n");
     let wrong = Policy::from_toml("policy.toml", &wrong).expect_err("no day");
-    insta::assert_snapshot!(wrong, @"policy.toml:285: resources.helplines.verified_at: found `last week`, expected a day written as YYYY-MM-DD");
+    insta::assert_snapshot!(wrong, @"policy.toml:286: resources.helplines.verified_at: found `last week`, expected a day written as YYYY-MM-DD");
     let right = line("verified_at = \"2026-01-31\"\n");
     let policy = Policy::from_toml("policy.toml", &right).expect("a policy");
     assert_eq!(policy.resources.helplines.len(), 1);
@@ -512,8 +512,8 @@ fn each_phase_must_be_stated_and_none_can_turn_a_person_away() {
 #[test]
 fn an_unknown_jurisdiction_and_a_wrong_count_are_errors() {
     let law = "[jurisdiction]\ncodes = [\"US-XX\"]\nminors = \"no\"\nservice = \"other\"\n";
-    insta::assert_snapshot!(error_of(|text| format!("{text}{law}")), @"policy.toml:281: jurisdiction.codes: found `US-XX`, expected codes among `CA-ON`, `CA-QC`, `EU`, `US-CA`, `US-IL`, `US-NY`, `US-OR`, `US-UT`, `US-WA`");
-    insta::assert_snapshot!(error_of(|text| text.replace("at_most = 3", "at_most = 9")), @"policy.toml:221: helplines.at_most: found 9, expected a number from 1 to 5");
+    insta::assert_snapshot!(error_of(|text| format!("{text}{law}")), @"policy.toml:282: jurisdiction.codes: found `US-XX`, expected codes among `CA-ON`, `CA-QC`, `EU`, `US-CA`, `US-IL`, `US-NY`, `US-OR`, `US-UT`, `US-WA`");
+    insta::assert_snapshot!(error_of(|text| text.replace("at_most = 3", "at_most = 9")), @"policy.toml:222: helplines.at_most: found 9, expected a number from 1 to 5");
 }
 
 #[test]

@@ -78,7 +78,7 @@ const TOLD: [&str; 9] = ["he", "she", "they", "it", "il", "elle", "ils", "elles"
 const ADDRESSED: [&str; 4] = ["you", "vous", "tu", "toi"];
 
 /// The side that a name stands for, whatever its case and a number behind it.
-pub(super) fn known_role(name: &str) -> Option<Role> {
+pub(crate) fn known_role(name: &str) -> Option<Role> {
     let name = name.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end().to_lowercase();
     KNOWN.into_iter().find(|(known, _)| *known == name).map(|(_, role)| role)
 }

@@ -32,6 +32,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+pub(crate) use self::cast::known_role as speaker_role;
 pub use self::error::ReadError;
 pub use self::json::{read_messages, to_openai_json};
 pub use self::plain::plain_text;

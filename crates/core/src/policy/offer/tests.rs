@@ -261,17 +261,20 @@ fn may_be_offered(line: &Helpline, person: &Person) -> bool {
 }
 
 /// What makes an entry more specific to a person, each on its own.
-fn specific(line: &Helpline, person: &Person) -> [bool; 4] {
-    [
-        matches!(line.topics, Topics::Of(_)),
-        line.place.region().is_some(),
-        !line.ages.are_limited() || person.age.is_some(),
-        matches!(line.standing, Standing::Verified { .. }),
-    ]
+fn specific(line: &Helpline, person: &Person) -> [u8; 4] {
+    let age = match (line.ages.are_limited(), person.age) {
+        (true, None) => 0,
+        (false, _) => 1,
+        // It is there for their age.
+        (true, Some(_)) => 2,
+    };
+    let is_verified = matches!(line.standing, Standing::Verified { .. });
+    let has_topics = matches!(line.topics, Topics::Of(_));
+    [has_topics.into(), line.place.region().is_some().into(), age, is_verified.into()]
 }
 
 /// Whether `a` is more specific than `b` in something, and in nothing less.
-fn beats(a: [bool; 4], b: [bool; 4]) -> bool {
+fn beats(a: [u8; 4], b: [u8; 4]) -> bool {
     a != b && a.iter().zip(b).all(|(a, b)| *a >= b)
 }
 
