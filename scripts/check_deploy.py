@@ -2,7 +2,8 @@
 
 Purpose: the documents show the examples as they are; the chart's alerts are those of
          deploy/; the commented configuration names every setting; the alerts ask for
-         figures that there are; the receivers know the signature that webhook.rs makes.
+         figures that there are; the receivers know the signature that webhook.rs makes;
+         what the sources include reaches the image's build.
 Command: python3 scripts/check_deploy.py            exit code 1 where something differs
          python3 scripts/check_deploy.py --write    puts files into documents and chart
 """
@@ -82,9 +83,20 @@ def signature():
             yield f"{receiver}: its known signature is not the one of webhook.rs"
 
 
+def build_context():
+    lines = read("deploy/Dockerfile.dockerignore").splitlines()
+    kept = [ROOT / line[1:] for line in lines if line.startswith("!")]
+    for source in [*(ROOT / "src").rglob("*.rs"), *(ROOT / "crates").rglob("*.rs")]:
+        text = source.read_text(encoding="utf8")
+        for path in re.findall(r'include_(?:str|bytes)!\(\s*"([^"]+)"', text):
+            included = (source.parent / path).resolve()
+            if not any(included == place or place in included.parents for place in kept):
+                yield f"deploy/Dockerfile.dockerignore: lacks {path} of {source.relative_to(ROOT)}"
+
+
 def main():
     write = "--write" in sys.argv[1:]
-    checks = (documents(write), chart(write), configuration(), figures(), signature())
+    checks = (documents(write), chart(write), configuration(), figures(), signature(), build_context())
     problems = [problem for check in checks for problem in check]
     for problem in problems:
         print(problem)
