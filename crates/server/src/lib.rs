@@ -4,11 +4,13 @@
 //!
 //! Reading order: [`audit`], the trail and what holds it together; [`store`], the one
 //! database in which trail and conversations stand; [`tenant`], for whom; [`judge`], the
-//! model; [`service`], what a request does; [`http`], how it comes in.
+//! model; [`service`], what a request does; [`http`], how it comes in;
+//! [`adapters`], how it comes in from other programs' clients.
 //!
 //! Conversation text is read, scored and forgotten: it is not logged, no error repeats
 //! it, and it is stored only where a tenant asks for that, sealed ([`seal`]).
 
+pub mod adapters;
 pub mod audit;
 pub mod http;
 pub mod judge;

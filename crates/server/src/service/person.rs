@@ -25,7 +25,7 @@ use crate::judge::UnderWay;
 use crate::store::{Alarm, Commit, NewSession, Session, random_name};
 
 /// A request for a verdict on the person's side.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GuardRequest {
     /// The caller's name for the conversation, opaque here. With it, how far the
