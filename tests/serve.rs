@@ -14,23 +14,23 @@ use serde_json::{Value, json};
 use crate::program::Folder;
 
 /// A server on a free port, with its store in a folder.
-struct Server {
+pub(crate) struct Server {
     child: Child,
     address: String,
 }
 
 /// An answer from the wire.
-struct Answer {
-    status: u16,
-    body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: String,
 }
 
 impl Server {
-    fn start(folder: &Folder) -> Self {
+    pub(crate) fn start(folder: &Folder) -> Self {
         Self::start_with(folder, &[])
     }
 
-    fn start_with(folder: &Folder, environment: &[(&str, &str)]) -> Self {
+    pub(crate) fn start_with(folder: &Folder, environment: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_mindrail"))
             .args(["serve", "--listen", "127.0.0.1:0"])
             .current_dir(folder.path(""))
@@ -47,7 +47,7 @@ impl Server {
         Self { child, address }
     }
 
-    fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> std::io::Result<Answer> {
+    pub(crate) fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> std::io::Result<Answer> {
         let mut stream = TcpStream::connect(&self.address)?;
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
         let length = body.len();

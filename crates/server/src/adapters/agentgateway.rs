@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::detector::NOT_EVALUATED;
-use super::{Asked, check_texts, offered, person, replies, words_instead};
+use super::{Asked, check_texts, person, replies, words_instead, words_on_escalation};
 use crate::http::endpoint::Endpoint;
 use crate::http::{ErrorShape, Shared};
 use crate::service::{Call, Candidate, Decided, GuardAnswer, Numbered, Service, ServiceError, wire};
@@ -151,7 +151,7 @@ fn guard_request(
         let action = match verdict {
             UserAction::Allow | UserAction::Support => Action::Pass { reason: reason(&answer) },
             UserAction::Escalate => Action::Reject {
-                body: offered(&answer, &call.tenant.policy),
+                body: words_on_escalation(&answer, &call.tenant.policy),
                 status_code: REJECTED,
                 reason: reason(&answer),
             },
@@ -181,7 +181,7 @@ fn guard_response(
     let texts: Vec<String> = choices.iter().map(|choice| choice.message.content.clone()).collect();
     let decided = replies(service, Vec::new(), &texts, call)?;
     Ok(decided.map(|candidates| {
-        let words = words_instead(&call.tenant.policy, &texts);
+        let words = words_instead(&call.tenant.policy, &texts, call);
         WebhookAnswer { action: masked(choices, &candidates, &words) }
     }))
 }

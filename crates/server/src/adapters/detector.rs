@@ -10,7 +10,7 @@ use mindrail_core::taxonomy::{CrisisLabel, ReplyClass, Scores, Signal, Taxonomy}
 use mindrail_core::verdict::{Explanation, ReplyAction, RuleName, UserAction};
 use serde::Serialize;
 
-use super::{message, replies, said};
+use super::{message, person, replies, said};
 use crate::service::{Call, Candidate, Decided, GuardAnswer, Service, ServiceError, wire};
 
 /// The label of what was not evaluated, with score 1. Never to be read as "safe".
@@ -89,19 +89,19 @@ impl Detector {
         }
     }
 
-    /// What it finds in a reply to what a person says.
+    /// What it finds in what a person says and the reply to it, on its side.
     pub(super) fn pair(
         self,
         service: &Service,
-        (person, reply): (&str, &str),
+        (said_by_person, reply): (&str, &str),
         call: Call<'_>,
     ) -> Result<Decided<Found>, ServiceError> {
-        if self.reads() == Reads::Person {
-            let expected = "one text, since this detector reads what a person says";
-            return Err(ServiceError::invalid("inputs", "a pair of texts", expected));
-        }
         let calibration = service.judge_of().calibration();
-        let decided = replies(service, vec![message("user", person)], &[reply.to_owned()], call)?;
+        if self.reads() == Reads::Person {
+            let messages = vec![message("user", said_by_person), message("assistant", reply)];
+            return Ok(person(service, messages, call)?.map(|answer| self.in_person(&answer, calibration)));
+        }
+        let decided = replies(service, vec![message("user", said_by_person)], &[reply.to_owned()], call)?;
         Ok(decided.map(|candidates| self.in_reply(&candidates[0], calibration)))
     }
 
@@ -135,7 +135,7 @@ impl Detector {
     pub(super) fn in_reply(self, candidate: &Candidate, calibration: &Calibration) -> Found {
         let Some(TurnReportScores::Assistant { reply, harm, verdict: judged }) = &candidate.turn.scores
         else {
-            return Found::unread(candidate.decision);
+            return Found::unread(candidate.decision, "the reply was not scored");
         };
         let labels = match self {
             Self::ReplyClass => labels(&reply.probabilities, &calibration.replies, |class| {
@@ -212,9 +212,9 @@ pub(super) struct Found {
 }
 
 impl Found {
-    fn unread(decision: u64) -> Self {
-        let reason = wire(&NotEvaluatedReason::ModelUnavailable);
-        Self { decision, labels: Vec::new(), not_evaluated: vec![reason], reasons: Vec::new() }
+    /// Nothing, since there was nothing that could be read.
+    pub(super) fn unread(decision: u64, reason: impl Into<String>) -> Self {
+        Self { decision, labels: Vec::new(), not_evaluated: vec![reason.into()], reasons: Vec::new() }
     }
 
     /// All labels and their scores, and at the end how far the text was not evaluated:

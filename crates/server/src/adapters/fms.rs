@@ -9,6 +9,9 @@
 //! detection of the type `not_evaluated` with score 1, whatever the threshold: an empty
 //! list says that everything was looked at.
 //!
+//! In a conversation a detector of replies reads the last message; where that is not the
+//! assistant's, nothing was evaluated.
+//!
 //! Offsets are in characters (Unicode code points), as the peer counts them; a text is
 //! judged as a whole, so a detection spans all of it.
 
@@ -20,11 +23,11 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use mindrail_core::probability::Probability;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value, json};
 
 use super::detector::{Detector, Evidence, Found, NOT_EVALUATED, Reads, Weight};
-use super::{Asked, check_texts, message, person, replies};
+use super::{Asked, check_texts, person, replies};
 use crate::http::endpoint::{Endpoint, Parameter, Place};
 use crate::http::{ErrorShape, Failure, Shared, json_response};
 use crate::service::{Call, Decided, MOST_TURNS, Numbered, Service, ServiceError, within};
@@ -39,7 +42,7 @@ pub(super) struct ContentsRequest {
     /// The texts.
     #[schemars(length(min = 1, max = 256))]
     contents: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "params")]
     detector_params: Option<DetectorParams>,
 }
 
@@ -49,7 +52,7 @@ pub(super) struct ChatRequest {
     /// What was said, oldest first.
     #[schemars(schema_with = "crate::http::openapi::messages")]
     messages: Vec<Value>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "params")]
     detector_params: Option<DetectorParams>,
 }
 
@@ -60,7 +63,7 @@ pub(super) struct GenerationRequest {
     prompt: String,
     /// The reply.
     generated_text: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "params")]
     detector_params: Option<DetectorParams>,
 }
 
@@ -71,6 +74,13 @@ pub(super) struct DetectorParams {
     #[serde(default)]
     #[schemars(with = "Option<f32>", range(min = 0.0, max = 1.0))]
     threshold: Option<Probability>,
+}
+
+/// An object, and not the list of its fields that serde would take as well.
+fn params<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DetectorParams>, D::Error> {
+    let object = Option::<Map<String, Value>>::deserialize(deserializer)?;
+    let read = object.map(|object| serde_json::from_value(Value::Object(object)));
+    read.transpose().map_err(serde::de::Error::custom)
 }
 
 /// Something that was found in a text.
@@ -236,11 +246,12 @@ fn in_chat(
     let found = match detector.reads() {
         Reads::Person => person(service, request.messages.clone(), call)?
             .map(|answer| detector.in_person(&answer, calibration)),
-        Reads::Reply => {
-            let (reply, before) = last_reply(&request.messages)?;
-            replies(service, before, &[reply], call)?
-                .map(|candidates| detector.in_reply(&candidates[0], calibration))
-        }
+        Reads::Reply => match last_reply(&request.messages) {
+            Some((reply, before)) => replies(service, before.to_vec(), &[reply.to_owned()], call)?
+                .map(|candidates| detector.in_reply(&candidates[0], calibration)),
+            None => person(service, request.messages.clone(), call)?
+                .map(|answer| Found::unread(answer.decision, NO_REPLY)),
+        },
     };
     Ok(answer(detector, found, request.detector_params))
 }
@@ -251,15 +262,7 @@ fn in_generation(
     detector: Detector,
     call: Call<'_>,
 ) -> Result<Decided<DetectionsAnswer>, ServiceError> {
-    let found = match detector.reads() {
-        Reads::Person => {
-            let messages =
-                vec![message("user", &request.prompt), message("assistant", &request.generated_text)];
-            let calibration = service.judge_of().calibration();
-            person(service, messages, call)?.map(|answer| detector.in_person(&answer, calibration))
-        }
-        Reads::Reply => detector.pair(service, (&request.prompt, &request.generated_text), call)?,
-    };
+    let found = detector.pair(service, (&request.prompt, &request.generated_text), call)?;
     Ok(answer(detector, found, request.detector_params))
 }
 
@@ -272,16 +275,15 @@ fn answer(
     found.map(|found| DetectionsAnswer(detections(detector, &found, threshold)))
 }
 
-/// The last message's text, which must be the assistant's, and the messages before it.
-fn last_reply(messages: &[Value]) -> Result<(String, Vec<Value>), ServiceError> {
-    let expected = "the assistant's words, a text, which this detector reads";
-    let fault = |found: &str| ServiceError::invalid("messages, the last one", found, expected);
-    let (last, before) = messages.split_last().ok_or_else(|| fault("nothing"))?;
-    if last.get("role").and_then(Value::as_str) != Some("assistant") {
-        return Err(fault("another role"));
-    }
-    let text = last.get("content").and_then(Value::as_str).ok_or_else(|| fault("no text"))?;
-    Ok((text.to_owned(), before.to_vec()))
+/// Why a detector of replies finds nothing in a conversation that another ends.
+const NO_REPLY: &str = "the last message is no text of the assistant's";
+
+/// The last message's text, where the assistant said it, and the messages before it.
+fn last_reply(messages: &[Value]) -> Option<(&str, &[Value])> {
+    let (last, before) = messages.split_last()?;
+    let is_reply = last.get("role").and_then(Value::as_str) == Some("assistant");
+    let text = last.get("content").and_then(Value::as_str)?;
+    is_reply.then_some((text, before))
 }
 
 /// What is told of what was found: verdicts other than `allow`, labels that reach the
@@ -350,9 +352,9 @@ mod tests {
     #[test]
     fn the_last_message_is_a_reply_only_if_the_assistant_said_it_in_text() {
         let said = |role: &str, content: Value| vec![json!({"role": role, "content": content})];
-        assert!(last_reply(&said("assistant", json!("hello"))).is_ok());
-        assert!(last_reply(&said("user", json!("hello"))).is_err());
-        assert!(last_reply(&said("assistant", json!([]))).is_err());
-        assert!(last_reply(&[]).is_err());
+        assert!(last_reply(&said("assistant", json!("hello"))).is_some());
+        assert!(last_reply(&said("user", json!("hello"))).is_none());
+        assert!(last_reply(&said("assistant", json!([]))).is_none());
+        assert!(last_reply(&[]).is_none());
     }
 }

@@ -68,7 +68,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .with(model)
             .takes::<InstancesRequest>(json!({"instances": ["hello there"]}))
             .answers::<PredictionsAnswer>()
-            .fails_as(ErrorShape::Inference, &["unknown_detector"]),
+            .fails_as(ErrorShape::Inference, &["unknown_detector", "not_found"]),
     ]
 }
 

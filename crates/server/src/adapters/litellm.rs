@@ -3,12 +3,13 @@
 //! LiteLLM sends `texts` without speakers and, for a request, the messages that they
 //! are from as `structured_messages`: those are the conversation that is judged. Where
 //! they are missing, each text is taken as the person's. Texts of a response are judged
-//! one by one, as replies to nobody, since LiteLLM does not send what came before.
+//! one by one; LiteLLM does not send what came before them, so they are replies to
+//! nobody, but where messages are sent they are taken as what came before.
 //!
 //! | verdict | action |
 //! |---|---|
 //! | `allow` | `NONE` |
-//! | `support` | `GUARDRAIL_INTERVENED` with the texts as they were: the assistant answers |
+//! | `support` | `GUARDRAIL_INTERVENED`: the assistant answers, and reads the policy's note on how as one more message |
 //! | `escalate` | `BLOCKED`; the reason is what the person should read: the policy's words |
 //! | `revise` | `GUARDRAIL_INTERVENED` with the policy's words in that text's place |
 //! | `block` | `BLOCKED`, with the policy's words |
@@ -21,12 +22,14 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
+use mindrail_core::language::Language;
+use mindrail_core::policy::Policy;
 use mindrail_core::verdict::{ReplyAction, UserAction};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Asked, check_texts, message, offered, person, replies, words_instead};
+use super::{Asked, check_texts, message, person, replies, words_instead, words_on_escalation};
 use crate::http::endpoint::Endpoint;
 use crate::http::{ErrorShape, Shared};
 use crate::service::{Call, Candidate, Decided, GuardAnswer, Numbered, Service, ServiceError};
@@ -35,11 +38,24 @@ const SHAPE: &str = "{\"input_type\": request or response, \"texts\": [a text, .
 
 /// What LiteLLM asks about.
 #[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(extend("anyOf" = [
+    {"required": ["texts"], "properties": {"texts": {"type": "array", "minItems": 1}}},
+    {
+        "required": ["structured_messages"],
+        "properties": {
+            "input_type": {"const": "request"},
+            "structured_messages": {"type": "array", "minItems": 1},
+        },
+    },
+    {
+        "required": ["images"],
+        "properties": {"input_type": {"const": "request"}, "images": {"type": "array", "minItems": 1}},
+    },
+]))]
 pub(super) struct GuardrailRequest {
     input_type: InputType,
     /// The texts of all messages, or of all choices.
     #[serde(default)]
-    #[schemars(length(max = 256))]
     texts: Option<Vec<String>>,
     /// The messages themselves.
     #[serde(default)]
@@ -68,6 +84,11 @@ pub(super) struct GuardrailAnswer {
     blocked_reason: Option<String>,
     /// The texts to go on with; absent unless `GUARDRAIL_INTERVENED`.
     texts: Option<Vec<String>>,
+    /// The messages to go on with: those that came and the policy's note to the
+    /// assistant behind them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::http::openapi::some_messages")]
+    structured_messages: Option<Vec<Value>>,
     /// The decisions' numbers in the audit trail; LiteLLM does not read them.
     decisions: Vec<u64>,
 }
@@ -115,15 +136,16 @@ fn apply(
     (): (),
     call: Call<'_>,
 ) -> Result<Decided<GuardrailAnswer>, ServiceError> {
-    let texts = request.texts.clone().unwrap_or_default();
     match request.input_type {
         InputType::Request => {
             let decided = person(service, messages(request)?, call)?;
-            Ok(decided.map(|answer| to_the_assistant(&answer, texts, call)))
+            Ok(decided.map(|answer| to_the_assistant(&answer, request, &call.tenant.policy)))
         }
         InputType::Response => {
+            let texts = request.texts.clone().unwrap_or_default();
             check_texts("texts", texts.len())?;
-            let decided = replies(service, Vec::new(), &texts, call)?;
+            let before = request.structured_messages.clone().unwrap_or_default();
+            let decided = replies(service, before, &texts, call)?;
             let has_images = request.images.as_ref().is_some_and(|images| !images.is_empty());
             Ok(decided.map(|candidates| from_the_assistant(&candidates, texts, has_images, call)))
         }
@@ -144,12 +166,24 @@ fn messages(request: &GuardrailRequest) -> Result<Vec<Value>, ServiceError> {
     Ok(texts.iter().map(|text| message("user", text)).chain(with_images).collect())
 }
 
-fn to_the_assistant(answer: &GuardAnswer, texts: Vec<String>, call: Call<'_>) -> GuardrailAnswer {
+fn to_the_assistant(answer: &GuardAnswer, request: &GuardrailRequest, policy: &Policy) -> GuardrailAnswer {
     match answer.report.verdict.action {
         UserAction::Allow => GuardrailAnswer::none(),
-        UserAction::Support => GuardrailAnswer::intervened(texts),
-        UserAction::Escalate => GuardrailAnswer::blocked(offered(answer, &call.tenant.policy)),
+        UserAction::Support => GuardrailAnswer {
+            structured_messages: with_note(answer, request, policy),
+            ..GuardrailAnswer::intervened(request.texts.clone().unwrap_or_default())
+        },
+        UserAction::Escalate => GuardrailAnswer::blocked(words_on_escalation(answer, policy)),
     }
+}
+
+/// The messages with the policy's note to the assistant, if there are both: LiteLLM puts
+/// a message that it did not send behind those that it sent.
+fn with_note(answer: &GuardAnswer, request: &GuardrailRequest, policy: &Policy) -> Option<Vec<Value>> {
+    let messages = request.structured_messages.as_ref().filter(|messages| !messages.is_empty())?;
+    let language = answer.report.language.unwrap_or(Language::Mix);
+    let note = policy.prompt.support(language, answer.report.resources.as_ref()?)?;
+    Some(messages.iter().cloned().chain([message("system", &note)]).collect())
 }
 
 fn from_the_assistant(
@@ -159,7 +193,7 @@ fn from_the_assistant(
     call: Call<'_>,
 ) -> GuardrailAnswer {
     let gravest = candidates.iter().map(|candidate| candidate.action).max();
-    let words = words_instead(&call.tenant.policy, &texts);
+    let words = words_instead(&call.tenant.policy, &texts, call);
     match gravest.unwrap_or(ReplyAction::Block) {
         ReplyAction::Block => GuardrailAnswer::blocked(words),
         ReplyAction::Allow if has_images => GuardrailAnswer::intervened(texts),
@@ -177,16 +211,19 @@ fn from_the_assistant(
 
 impl GuardrailAnswer {
     const fn none() -> Self {
-        Self { action: Action::None, blocked_reason: None, texts: None, decisions: Vec::new() }
+        Self::of(Action::None)
     }
 
-    const fn intervened(texts: Vec<String>) -> Self {
-        let action = Action::GuardrailIntervened;
-        Self { action, blocked_reason: None, texts: Some(texts), decisions: Vec::new() }
+    fn intervened(texts: Vec<String>) -> Self {
+        Self { texts: Some(texts), ..Self::of(Action::GuardrailIntervened) }
     }
 
-    const fn blocked(words: String) -> Self {
-        Self { action: Action::Blocked, blocked_reason: Some(words), texts: None, decisions: Vec::new() }
+    fn blocked(words: String) -> Self {
+        Self { blocked_reason: Some(words), ..Self::of(Action::Blocked) }
+    }
+
+    const fn of(action: Action) -> Self {
+        Self { action, blocked_reason: None, texts: None, structured_messages: None, decisions: Vec::new() }
     }
 }
 

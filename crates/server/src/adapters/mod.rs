@@ -28,6 +28,7 @@ pub mod moderations;
 pub mod tei;
 pub mod vllm;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -36,7 +37,9 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use mindrail_core::language::{Language, LanguageCounts};
 use mindrail_core::policy::Policy;
-use mindrail_core::policy::resources::Offer;
+use mindrail_core::policy::date::Date;
+use mindrail_core::policy::offer::Person;
+use mindrail_core::policy::words::Occasion;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -132,23 +135,18 @@ fn check_texts(field: &str, texts: usize) -> Result<(), ServiceError> {
 
 /// What stands in a reply's place where it must not be shown: the policy's own words,
 /// in the language of the texts.
-fn words_instead(policy: &Policy, texts: &[String]) -> String {
+fn words_instead(policy: &Policy, texts: &[String], call: Call<'_>) -> String {
     let mut counts = LanguageCounts::default();
     texts.iter().for_each(|text| counts.read(text));
     let known = counts.english + counts.french > 0 && !counts.is_foreign();
-    words(&policy.resources.offer(if known { counts.language() } else { Language::Mix }))
+    let language = if known { counts.language() } else { Language::Mix };
+    let today = Date::of_unix_ms(call.at_ms);
+    let person = Person { place: None, language, age: None, topics: BTreeSet::new() };
+    policy.words.render(Occasion::ReplacedReply, language, Some(&policy.offer(&person, today)))
 }
 
-/// What a person is offered, as one text to show them.
-fn words(offer: &Offer) -> String {
-    let lines = offer.helplines.iter().map(|line| format!("{}: {}", line.name, line.contact));
-    offer.words.iter().cloned().chain(lines).collect::<Vec<_>>().join("\n")
-}
-
-/// What a report offers; where it offers nothing, everything there is.
-fn offered(answer: &GuardAnswer, policy: &Policy) -> String {
-    match &answer.report.resources {
-        Some(offer) => words(offer),
-        None => words(&policy.resources.offer(Language::Mix)),
-    }
+/// What a person reads in place of an answer where a human should step in.
+fn words_on_escalation(answer: &GuardAnswer, policy: &Policy) -> String {
+    let language = answer.report.language.unwrap_or(Language::Mix);
+    policy.words.render(Occasion::Escalate, language, answer.report.resources.as_ref())
 }

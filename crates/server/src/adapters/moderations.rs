@@ -38,8 +38,7 @@ pub(super) struct ModerationRequest {
     input: Input,
     /// Ignored: there is one model, and the answer names it.
     #[serde(default, rename = "model")]
-    #[schemars(with = "Option<String>")]
-    _model: Option<Value>,
+    _model: Option<String>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -121,7 +121,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .with(detector)
             .takes::<PredictRequest>(example)
             .answers::<PredictAnswer>()
-            .fails_as(ErrorShape::Inference, &["unknown_detector"]),
+            .fails_as(ErrorShape::Inference, &["unknown_detector", "not_found"]),
         Endpoint::get("/info", info)
             .tagged("text-embeddings-inference")
             .named("info", "Which model is served")

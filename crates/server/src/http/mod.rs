@@ -29,7 +29,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -90,17 +90,29 @@ pub fn routes(serving: Serving<'_>) -> Router {
         cores: Arc::new(Semaphore::new(cores)),
         counts: Counts::default(),
     };
+    let shapes: Vec<(&str, ErrorShape)> =
+        endpoints().iter().map(|endpoint| (endpoint.path, endpoint.errors)).collect();
+    let shape_of = move |path: &str| {
+        let stands_under = |place: &str| match place.split_once('{') {
+            Some((before, _)) => path.starts_with(before),
+            None => path == place,
+        };
+        let found = shapes.iter().find(|(place, _)| stands_under(place));
+        found.map_or(ErrorShape::Own, |(_, shape)| *shape)
+    };
+    let shape_of_other = shape_of.clone();
     let add = |router: Router<Arc<Shared>>, endpoint: Endpoint| router.route(endpoint.path, endpoint.handler);
     endpoints()
         .into_iter()
         .fold(Router::new(), add)
-        .fallback(|| async { Failure::new(StatusCode::NOT_FOUND, "not_found", "no such path") })
-        .method_not_allowed_fallback(|| async {
-            Failure::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method_not_allowed",
-                "another method is expected here",
-            )
+        .fallback(move |uri: Uri| {
+            let failure = Failure::new(StatusCode::NOT_FOUND, "not_found", "no such path");
+            std::future::ready(failure.in_shape(shape_of(uri.path())))
+        })
+        .method_not_allowed_fallback(move |uri: Uri| {
+            let message = "another method is expected here";
+            let failure = Failure::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message);
+            std::future::ready(failure.in_shape(shape_of_other(uri.path())))
         })
         .with_state(Arc::new(shared))
 }
@@ -243,9 +255,14 @@ pub(crate) async fn read(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Fai
     })
 }
 
-/// A body of a shape, which errors put into words.
+/// An object of a shape, which errors put into words. A list of its fields, which serde
+/// would take as well, is none.
 pub(crate) fn read_json<R: DeserializeOwned>(body: &[u8], shape: &str) -> Result<R, Failure> {
-    serde_json::from_slice(body).map_err(|error| Failure::of_json(&error, shape))
+    let read = serde_json::from_slice(body).map_err(|error| Failure::of_json(&error, shape))?;
+    match body.trim_ascii_start().first() {
+        Some(b'{') => Ok(read),
+        _ => Err(Failure::invalid(format!("found no object, expected {shape}"))),
+    }
 }
 
 pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Failure> {

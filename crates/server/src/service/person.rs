@@ -9,6 +9,8 @@
 
 use mindrail_core::assessment::NotEvaluatedReason;
 use mindrail_core::conversation::Turn;
+use mindrail_core::policy::date::Date;
+use mindrail_core::policy::offer::Circumstances;
 use mindrail_core::reader::read_messages;
 use mindrail_core::report::Report;
 use mindrail_core::tracker::{Onset, Phase};
@@ -143,7 +145,9 @@ impl Service {
         }
         let new = &messages.turns[taken_up.already..];
         let scanned = Span { first: (taken_up.first + taken_up.already) as u64, turns: new.len() as u64 };
-        let report = taken_up.course.report(request.conversation_id.clone(), turns.clone());
+        let circumstances = Circumstances::unknown(Date::of_unix_ms(call.at_ms));
+        let id = request.conversation_id.clone();
+        let report = taken_up.course.report(id, turns.clone(), &circumstances);
         let decision = record::decision(self, call, Subject::Person, scanned).with_report(&report, &turns);
         let tracker = taken_up.course.tracker();
         let conversation = Progress {
