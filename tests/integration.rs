@@ -1,5 +1,6 @@
 //! The binary as a user meets it: arguments in, text and exit codes out.
 
+mod adapters;
 mod bench;
 mod check;
 mod data;

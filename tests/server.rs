@@ -88,12 +88,29 @@ impl Place {
     }
 
     pub(crate) fn serve_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Server {
+        let arguments = [self.storing(), arguments].concat();
+        let environment: Vec<(&str, &str)> =
+            self.environment().into_iter().chain(environment.iter().copied()).collect();
+        Server::spawn(&self.folder, &arguments, &environment)
+    }
+}
+
+impl Server {
+    /// One with its store in a folder.
+    pub(crate) fn start(folder: &Folder) -> Self {
+        Self::start_with(folder, &[])
+    }
+
+    pub(crate) fn start_with(folder: &Folder, environment: &[(&str, &str)]) -> Self {
+        Self::spawn(folder, &[], environment)
+    }
+
+    /// Starts a server in a folder, and waits until it says where it listens.
+    pub(crate) fn spawn(folder: &Folder, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_mindrail"))
             .args(["serve", "--listen", "127.0.0.1:0"])
-            .args(self.storing())
             .args(arguments)
-            .current_dir(self.folder.path(""))
-            .envs(self.environment())
+            .current_dir(folder.path(""))
             .envs(environment.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
@@ -103,11 +120,9 @@ impl Place {
         said.read_line(&mut line).expect("a line");
         let address = line.trim().rsplit("://").next().expect("an address").to_owned();
         assert!(address.starts_with("127.0.0.1:"), "{line}");
-        Server::watched(child, address, said)
+        Self::watched(child, address, said)
     }
-}
 
-impl Server {
     fn watched(child: Child, address: String, said: impl std::io::BufRead + Send + 'static) -> Self {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let heard = Arc::clone(&lines);

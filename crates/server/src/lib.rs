@@ -5,11 +5,12 @@
 //! Reading order: [`audit`], the trail and what holds it together; [`store`], the one
 //! database in which trail and conversations stand; [`tenant`], for whom, and
 //! [`config`], who says so; [`judge`], the model; [`service`], what a request does;
-//! [`http`], how it comes in; [`webhook`], who is told.
+//! [`http`], how it comes in, and [`adapters`], from other programs' clients; [`webhook`], who is told.
 //!
 //! Conversation text is read, scored and forgotten: it is not logged, no error repeats
 //! it, and it is stored only where a tenant asks for that, sealed ([`seal`]).
 
+pub mod adapters;
 pub mod audit;
 pub mod config;
 pub mod http;

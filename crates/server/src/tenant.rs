@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use mindrail_core::conversation::Turn;
 use mindrail_core::policy::Policy;
+use mindrail_core::policy::date::Date;
+use mindrail_core::policy::offer::Circumstances;
 use mindrail_core::policy::place::Place;
 
 use crate::seal::{PlaceOf, TextKey};
@@ -68,6 +70,11 @@ impl Tenant {
             webhooks: Vec::new(),
             text_key: None,
         }
+    }
+
+    /// What is known of its people beside their conversations, at a time.
+    pub fn circumstances(&self, at_ms: u64) -> Circumstances {
+        Circumstances { place: self.country.clone(), age: None, today: Date::of_unix_ms(at_ms) }
     }
 
     /// Turns from `first` on, sealed, where this tenant keeps what was said.

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use mindrail_core::digest::sha256;
 
 use super::{Failure, Shared, now_ms};
@@ -135,14 +135,16 @@ impl Shared {
 }
 
 /// The key that a caller shows: as a bearer token, or as the header in which
-/// `OpenAI`'s clients for Azure send it.
+/// `OpenAI`'s clients for Azure or LiteLLM's guardrails send it.
 fn shown(headers: &HeaderMap) -> Option<&str> {
-    let value = |name| headers.get(name).and_then(|value: &axum::http::HeaderValue| value.to_str().ok());
+    let value =
+        |name: HeaderName| headers.get(name).and_then(|value: &axum::http::HeaderValue| value.to_str().ok());
     let bearer = value(header::AUTHORIZATION)
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, key)| key);
-    bearer.or_else(|| value(header::HeaderName::from_static("api-key"))).map(str::trim)
+    let other = ["api-key", "x-api-key"].into_iter().find_map(|name| value(HeaderName::from_static(name)));
+    bearer.or(other).map(str::trim)
 }
 
 #[cfg(test)]

@@ -7,6 +7,10 @@
 //! | `GET /healthz` | 200 while the process runs |
 //! | `GET /readyz` | 200 while it can decide, else 503 |
 //! | `GET /metrics` | counts and times for Prometheus; no tenant, no conversation |
+//! | `GET /openapi.json` | all of this, for programs |
+//!
+//! Beside these there are the requests of other guardrails' clients ([`crate::adapters`]).
+//! [`endpoint`] is what an entry of the table of all requests holds ([`endpoints`]).
 //!
 //! Every error has one shape, `{"error": {"code": …, "message": …}}`, with codes that
 //! programs may rely on; no message repeats what was sent. What is asked beyond what
@@ -14,8 +18,10 @@
 
 mod access;
 mod counts;
+pub(crate) mod endpoint;
 mod failure;
 mod guard;
+pub(crate) mod openapi;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -23,16 +29,18 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use serde::de::DeserializeOwned;
+use serde_json::json;
 use tokio::sync::Semaphore;
 
 use self::access::Access;
 pub(crate) use self::access::Caller;
 use self::counts::Counts;
-pub(crate) use self::failure::Failure;
+use self::endpoint::{Endpoint, Parameter, Place};
+pub(crate) use self::failure::{ErrorShape, Failure};
+use crate::adapters;
 use crate::service::{Answer, Call, Decided, Numbered, Service, ServiceError};
 use crate::store::{Store, StoreError};
 use crate::tenant::Tenants;
@@ -82,21 +90,99 @@ pub fn routes(serving: Serving<'_>) -> Router {
         cores: Arc::new(Semaphore::new(cores)),
         counts: Counts::default(),
     };
-    Router::new()
-        .route("/v1/guard", post(guard::guard))
-        .route("/v1/guard/reply", post(guard::guard_reply))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
-        .fallback(|| async { Failure::new(StatusCode::NOT_FOUND, "not_found", "no such path") })
-        .method_not_allowed_fallback(|| async {
-            Failure::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method_not_allowed",
-                "another method is expected here",
-            )
+    let shapes: Vec<(&str, ErrorShape)> =
+        endpoints().iter().map(|endpoint| (endpoint.path, endpoint.errors)).collect();
+    let shape_of = move |path: &str| {
+        let stands_under = |place: &str| match place.split_once('{') {
+            Some((before, _)) => path.starts_with(before),
+            None => path == place,
+        };
+        let found = shapes.iter().find(|(place, _)| stands_under(place));
+        found.map_or(ErrorShape::Own, |(_, shape)| *shape)
+    };
+    let shape_of_other = shape_of.clone();
+    let add = |router: Router<Arc<Shared>>, endpoint: Endpoint| router.route(endpoint.path, endpoint.handler);
+    endpoints()
+        .into_iter()
+        .fold(Router::new(), add)
+        .fallback(move |uri: Uri| {
+            let failure = Failure::new(StatusCode::NOT_FOUND, "not_found", "no such path");
+            std::future::ready(failure.in_shape(shape_of(uri.path())))
+        })
+        .method_not_allowed_fallback(move |uri: Uri| {
+            let message = "another method is expected here";
+            let failure = Failure::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message);
+            std::future::ready(failure.in_shape(shape_of_other(uri.path())))
         })
         .with_state(Arc::new(shared))
+}
+
+/// Every request that is answered.
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    let mut all = own();
+    all.extend(adapters::moderations::endpoints());
+    all.extend(adapters::fms::endpoints());
+    all.extend(adapters::litellm::endpoints());
+    all.extend(adapters::agentgateway::endpoints());
+    all.extend(adapters::tei::endpoints());
+    all.extend(adapters::vllm::endpoints());
+    all.extend(adapters::kserve::endpoints());
+    all
+}
+
+fn own() -> Vec<Endpoint> {
+    let idempotency_key = Parameter {
+        name: "Idempotency-Key",
+        place: Place::Header,
+        description: "A second request with this key gets the first one's answer, and nothing is decided.",
+        values: Vec::new(),
+    };
+    vec![
+        Endpoint::post("/v1/guard", guard::guard)
+            .tagged("guard")
+            .named("guard", "A verdict on the person's side of a conversation")
+            .with(idempotency_key.clone())
+            .takes_schema(
+                openapi::guard_request,
+                json!({"messages": [{"role": "user", "content": "hello there"}]}),
+            )
+            .answers_schema(openapi::guard_answer)
+            .fails_as(
+                ErrorShape::Own,
+                &["turns_missing", "turns_differ", "other_model", "idempotency_key_reused"],
+            ),
+        Endpoint::post("/v1/guard/reply", guard::guard_reply)
+            .tagged("guard")
+            .named("guardReply", "Verdicts on replies that have not been shown, the best first")
+            .with(idempotency_key)
+            .takes_schema(
+                openapi::reply_request,
+                json!({
+                    "messages": [{"role": "user", "content": "i cant sleep anymore"}],
+                    "candidates": ["I am sorry. What keeps you awake?"],
+                }),
+            )
+            .answers_schema(openapi::reply_answer)
+            .fails_as(ErrorShape::Own, &["unknown_conversation", "other_model", "idempotency_key_reused"]),
+        Endpoint::get("/healthz", || async { "ok\n" })
+            .tagged("operation")
+            .named("healthz", "200 while the process runs")
+            .is_open(),
+        Endpoint::get("/readyz", ready)
+            .tagged("operation")
+            .named("readyz", "200 while it can decide")
+            .is_open()
+            .fails_as(ErrorShape::Own, &["store_unavailable"]),
+        Endpoint::get("/metrics", metrics)
+            .tagged("operation")
+            .named("metrics", "Counts and times for Prometheus")
+            .is_open(),
+        Endpoint::get("/openapi.json", openapi::openapi)
+            .tagged("operation")
+            .named("openapi", "This document")
+            .is_open()
+            .answers::<serde_json::Map<String, serde_json::Value>>(),
+    ]
 }
 
 /// A request as far as it has been read.
@@ -169,9 +255,14 @@ pub(crate) async fn read(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Fai
     })
 }
 
-/// A body of a shape, which errors put into words.
+/// An object of a shape, which errors put into words. A list of its fields, which serde
+/// would take as well, is none.
 pub(crate) fn read_json<R: DeserializeOwned>(body: &[u8], shape: &str) -> Result<R, Failure> {
-    serde_json::from_slice(body).map_err(|error| Failure::of_json(&error, shape))
+    let read = serde_json::from_slice(body).map_err(|error| Failure::of_json(&error, shape))?;
+    match body.trim_ascii_start().first() {
+        Some(b'{') => Ok(read),
+        _ => Err(Failure::invalid(format!("found no object, expected {shape}"))),
+    }
 }
 
 pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Failure> {

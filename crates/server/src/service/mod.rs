@@ -127,7 +127,11 @@ impl ServiceError {
         }
     }
 
-    fn invalid(field: impl Into<String>, found: impl Into<String>, expected: impl Into<String>) -> Self {
+    pub(crate) fn invalid(
+        field: impl Into<String>,
+        found: impl Into<String>,
+        expected: impl Into<String>,
+    ) -> Self {
         Self::Invalid { field: field.into(), found: found.into(), expected: expected.into() }
     }
 }
@@ -148,6 +152,27 @@ impl<T> Decided<T> {
     /// The answer, which must not leave before it is written.
     pub fn answer(&self) -> &T {
         &self.answer
+    }
+
+    /// The same decisions with another answer.
+    pub fn map<U>(self, other: impl FnOnce(T) -> U) -> Decided<U> {
+        Decided { answer: other(self.answer), commits: self.commits }
+    }
+
+    /// These decisions and then those, which are written together or not at all.
+    pub fn and<U>(mut self, then: Decided<U>) -> Decided<(T, U)> {
+        self.commits.extend(then.commits);
+        Decided { answer: (self.answer, then.answer), commits: self.commits }
+    }
+
+    /// Decisions one after the other, which are written together or not at all.
+    pub fn all(decided: impl IntoIterator<Item = Self>) -> Decided<Vec<T>> {
+        let mut all = Decided { answer: Vec::new(), commits: Vec::new() };
+        for one in decided {
+            all.answer.push(one.answer);
+            all.commits.extend(one.commits);
+        }
+        all
     }
 }
 
@@ -245,7 +270,7 @@ fn new_answer<T: Numbered>(key: &str, request: &[u8], mut answer: T) -> NewAnswe
     NewAnswer { key: key.to_owned(), request: request.to_vec(), answer }
 }
 
-fn within(field: &str, found: usize, bounds: RangeInclusive<usize>) -> Result<(), ServiceError> {
+pub(crate) fn within(field: &str, found: usize, bounds: RangeInclusive<usize>) -> Result<(), ServiceError> {
     if bounds.contains(&found) {
         return Ok(());
     }
@@ -279,7 +304,7 @@ fn spoken(turns: &[Turn]) -> Vec<u8> {
     json(&turns).into_bytes()
 }
 
-fn wire(value: &impl Serialize) -> String {
+pub(crate) fn wire(value: &impl Serialize) -> String {
     json(value).trim_matches('"').to_owned()
 }
 

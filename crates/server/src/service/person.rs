@@ -10,7 +10,6 @@
 use mindrail_core::assessment::NotEvaluatedReason;
 use mindrail_core::conversation::Turn;
 use mindrail_core::language::Language;
-use mindrail_core::policy::date::Date;
 use mindrail_core::policy::jurisdictions::{Duty, Obligations, Scoring};
 use mindrail_core::policy::offer::Circumstances;
 use mindrail_core::policy::place::Place;
@@ -31,7 +30,7 @@ use crate::judge::UnderWay;
 use crate::store::{Alarm, Commit, NewSession, Session, random_name};
 
 /// A request for a verdict on the person's side.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GuardRequest {
     /// The caller's name for the conversation, opaque here. With it, how far the
@@ -282,8 +281,8 @@ fn new_session(at_ms: u64) -> Session {
 
 /// What is known of the person beside the conversation.
 fn circumstances(request: &GuardRequest, call: Call<'_>) -> Circumstances {
-    let place = request.country.clone().or_else(|| call.tenant.country.clone());
-    Circumstances { place, age: request.age, today: Date::of_unix_ms(call.at_ms) }
+    let known = call.tenant.circumstances(call.at_ms);
+    Circumstances { place: request.country.clone().or(known.place), age: request.age, ..known }
 }
 
 /// Whom an escalation alarms: the tenant's counsellors, and its webhooks.

@@ -17,7 +17,7 @@ use crate::judge::UnderWay;
 use crate::store::Commit;
 
 /// A request for verdicts on replies that have not been shown.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReplyRequest {
     /// The conversation that they would go on.
