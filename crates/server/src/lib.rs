@@ -4,7 +4,8 @@
 //!
 //! Reading order: [`audit`], the trail and what holds it together; [`store`], the one
 //! database in which trail and conversations stand; [`tenant`], for whom; [`judge`], the
-//! model; [`service`], what a request does; [`http`], how it comes in.
+//! model; [`service`], what a request does; [`http`], how it comes in; [`proxy`], an
+//! assistant with the guard before and after it.
 //!
 //! Conversation text is read, scored and forgotten: it is not logged, no error repeats
 //! it, and it is stored only where a tenant asks for that, sealed ([`seal`]).
@@ -12,6 +13,7 @@
 pub mod audit;
 pub mod http;
 pub mod judge;
+pub mod proxy;
 pub mod seal;
 pub mod service;
 pub mod store;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use mindrail_core::conversation::Turn;
 use mindrail_core::policy::Policy;
 
+use crate::proxy::Upstream;
 use crate::seal::{PlaceOf, TextKey};
 use crate::store::Said;
 
@@ -30,6 +31,8 @@ pub struct Tenant {
     pub webhooks: Vec<Webhook>,
     /// The key under which what was said is kept; none where it is not kept.
     pub text_key: Option<Arc<TextKey>>,
+    /// The assistant behind the proxy; none where there is no proxy.
+    pub upstream: Option<Arc<Upstream>>,
 }
 
 /// Who is told of escalations.
@@ -63,6 +66,7 @@ impl Tenant {
             review_within: REVIEW_WITHIN,
             webhooks: Vec::new(),
             text_key: None,
+            upstream: None,
         }
     }
 

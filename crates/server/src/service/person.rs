@@ -75,7 +75,7 @@ pub struct Progress {
 /// Turns as a request holds them, each with a reason why it is more than its text.
 pub(super) struct Messages {
     pub(super) turns: Vec<Turn>,
-    unread: Vec<Option<NotEvaluatedReason>>,
+    pub(super) unread: Vec<Option<NotEvaluatedReason>>,
 }
 
 impl Messages {
@@ -93,21 +93,28 @@ impl Messages {
     }
 }
 
+/// The caller's names for a conversation and a person.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Names<'a> {
+    pub(super) conversation: Option<&'a str>,
+    pub(super) person: Option<&'a str>,
+}
+
 /// A conversation taken up where it stands.
-struct TakenUp {
-    course: Box<dyn UnderWay>,
+pub(super) struct TakenUp {
+    pub(super) course: Box<dyn UnderWay>,
     /// How it was kept; none where it has no name.
-    session: Option<Session>,
+    pub(super) session: Option<Session>,
     /// Turns that the store knows.
-    known: usize,
+    pub(super) known: usize,
     /// The place in the conversation of the request's first message.
-    first: usize,
+    pub(super) first: usize,
     /// How many of the request's messages are known already.
-    already: usize,
+    pub(super) already: usize,
 }
 
 impl TakenUp {
-    fn anew(course: Box<dyn UnderWay>, session: Option<Session>) -> Self {
+    pub(super) fn anew(course: Box<dyn UnderWay>, session: Option<Session>) -> Self {
         Self { course, session, known: 0, first: 0, already: 0 }
     }
 
@@ -136,14 +143,31 @@ impl Service {
         check_name("conversation_id", request.conversation_id.as_deref())?;
         check_name("person_id", request.person_id.as_deref())?;
         let messages = Messages::read(&request.messages)?;
-        let mut taken_up = self.take_up(request, &messages.turns, call)?;
+        let taken_up = self.take_up(request, &messages.turns, call)?;
+        let names = Names {
+            conversation: request.conversation_id.as_deref(),
+            person: request.person_id.as_deref(),
+        };
+        Ok(self.go_on(taken_up, &messages, names, call)?.0)
+    }
+
+    /// Takes a conversation further by those messages that are not known, and decides;
+    /// gives the conversation as it is then.
+    pub(super) fn go_on(
+        &self,
+        mut taken_up: TakenUp,
+        messages: &Messages,
+        names: Names<'_>,
+        call: Call<'_>,
+    ) -> Result<(Decided<GuardAnswer>, Box<dyn UnderWay>), ServiceError> {
+        let id = || names.conversation.map(str::to_owned);
         let mut turns = Vec::new();
         for (turn, unread) in messages.from(taken_up.already) {
             turns.push(taken_up.course.push(turn, unread)?);
         }
         let new = &messages.turns[taken_up.already..];
         let scanned = Span { first: (taken_up.first + taken_up.already) as u64, turns: new.len() as u64 };
-        let report = taken_up.course.report(request.conversation_id.clone(), turns.clone());
+        let report = taken_up.course.report(id(), turns.clone());
         let decision = record::decision(self, call, Subject::Person, scanned).with_report(&report, &turns);
         let tracker = taken_up.course.tracker();
         let conversation = Progress {
@@ -153,14 +177,12 @@ impl Service {
         };
         let mut commit = Commit::of(decision, spoken(new));
         commit.session = taken_up.after(new);
-        commit.conversation.clone_from(&request.conversation_id);
-        commit.person.clone_from(&request.person_id);
-        commit.said = call.tenant.seal_turns(request.conversation_id.as_deref(), scanned.first as usize, new);
+        commit.conversation = id();
+        commit.person = names.person.map(str::to_owned);
+        commit.said = call.tenant.seal_turns(names.conversation, scanned.first as usize, new);
         commit.alarm = (report.verdict.action == UserAction::Escalate).then(|| alarm(call));
-        Ok(Decided {
-            answer: GuardAnswer { decision: 0, conversation, scanned, report },
-            commits: vec![commit],
-        })
+        let answer = GuardAnswer { decision: 0, conversation, scanned, report };
+        Ok((Decided { answer, commits: vec![commit] }, taken_up.course))
     }
 
     /// The conversation, and where the request's messages belong in it.
@@ -231,7 +253,7 @@ impl Service {
     }
 }
 
-fn new_session(at_ms: u64) -> Session {
+pub(super) fn new_session(at_ms: u64) -> Session {
     Session { state: String::new(), salt: random_name(), turns: 0, begun_ms: at_ms }
 }
 
