@@ -1,13 +1,14 @@
 //! `mindrail audit`: the trail of decisions that `mindrail serve` leaves.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use mindrail_server::store::{Of as Whose, Store, StoreError};
+use mindrail_server::tenant::DEFAULT;
 use serde::Serialize;
 
+use super::serve::Storing;
 use super::{Exit, complain, print};
 
 /// The trail of decisions of `mindrail serve`.
@@ -36,15 +37,14 @@ pub(crate) enum Audit {
 /// Which store.
 #[derive(Debug, Args)]
 pub(crate) struct Of {
-    /// The file of `mindrail serve`.
-    #[arg(long, value_name = "FILE", default_value = "mindrail.db")]
-    store: PathBuf,
+    #[command(flatten)]
+    store: Storing,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
     #[command(flatten)]
-    of: Of,
+    store: Storing,
 
     /// Count and hash of an earlier check, which the trail must still hold.
     #[arg(long, value_name = "COUNT:HASH")]
@@ -54,11 +54,20 @@ pub(crate) struct Verify {
 #[derive(Debug, Args)]
 pub(crate) struct Erase {
     #[command(flatten)]
-    of: Of,
+    store: Storing,
+
+    /// Whose it is.
+    #[arg(long, value_name = "NAME", default_value = DEFAULT)]
+    tenant: String,
+
+    /// Forget all conversations of the person whom callers name so, in place of one
+    /// conversation.
+    #[arg(long, value_name = "PERSON_ID", required_unless_present = "conversation")]
+    person: Option<String>,
 
     /// The conversation's name.
-    #[arg(value_name = "CONVERSATION_ID")]
-    conversation: String,
+    #[arg(value_name = "CONVERSATION_ID", conflicts_with = "person")]
+    conversation: Option<String>,
 }
 
 /// A line of an export.
@@ -73,30 +82,16 @@ impl Audit {
     pub(crate) fn run(self) -> anyhow::Result<Exit> {
         match self {
             Self::Verify(verify) => verify.run(),
-            Self::Export(of) => export(&of.open()?),
-            Self::Stats(of) => stats(&of.open()?),
+            Self::Export(of) => export(&of.store.open()?),
+            Self::Stats(of) => stats(&of.store.open()?),
             Self::Erase(erase) => erase.run(),
         }
     }
 }
 
-impl Of {
-    /// A store that is there: reading must not make one.
-    fn open(&self) -> anyhow::Result<Store> {
-        open(&self.store)
-    }
-}
-
-fn open(file: &Path) -> anyhow::Result<Store> {
-    if !file.is_file() {
-        bail!("{}: no such store", file.display());
-    }
-    Store::in_file(file).with_context(|| format!("{}", file.display()))
-}
-
 impl Verify {
     fn run(self) -> anyhow::Result<Exit> {
-        let store = self.of.open()?;
+        let store = self.store.open()?;
         let noted = self.at_least.as_deref().map(noted).transpose()?;
         let mut found = None;
         let checked = store.verify(|entry, hash| {
@@ -159,7 +154,11 @@ fn stats(store: &Store) -> anyhow::Result<Exit> {
 
 impl Erase {
     fn run(self) -> anyhow::Result<Exit> {
-        let erased = self.of.open()?.erase("default", Whose::Conversation(&self.conversation))?;
+        let of = match (&self.person, &self.conversation) {
+            (Some(person), _) => Whose::Person(person),
+            (None, conversation) => Whose::Conversation(conversation.as_deref().unwrap_or_default()),
+        };
+        let erased = self.store.open()?.erase(&self.tenant, of)?;
         print(&format!("{} sessions and the ties of {} entries\n", erased.sessions, erased.entries))?;
         Ok(Exit::Done)
     }

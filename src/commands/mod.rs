@@ -6,6 +6,7 @@ mod calibrate;
 mod check;
 mod data;
 mod generate;
+mod keys;
 mod model;
 mod score;
 mod serve;
@@ -44,6 +45,8 @@ enum Command {
     Serve(serve::Serve),
     #[command(subcommand)]
     Audit(audit::Audit),
+    #[command(subcommand)]
+    Keys(keys::Keys),
     #[command(subcommand)]
     Data(data::Data),
     #[command(subcommand)]
@@ -89,6 +92,7 @@ impl Cli {
             Command::Score(score) => score.run(),
             Command::Serve(serve) => serve.run(),
             Command::Audit(audit) => audit.run(),
+            Command::Keys(keys) => keys.run(),
             Command::Data(data) => data.run(),
             Command::Bench(bench) => bench.run(),
             Command::Train(train) => train.run(),

@@ -1,21 +1,31 @@
 //! `mindrail serve`: the guard behind HTTP.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use mindrail_server::config::{Config, Watched};
 use mindrail_server::service::Service;
 use mindrail_server::store::Store;
-use mindrail_server::tenant::{DEFAULT, Tenant, Tenants};
+use mindrail_server::tenant::Tenants;
 use mindrail_server::{Running, run};
 
 use super::{Exit, Judging, complain};
 
 /// The environment variable that holds the key that callers must show.
 const KEY: &str = "MINDRAIL_API_KEY";
+
+/// Where it listens if nothing says so.
+const LISTEN: &str = "127.0.0.1:8377";
+
+/// The store if nothing names one.
+const STORE: &str = "mindrail.db";
+
+/// Days for which a conversation that does not go on is kept if nothing says so.
+const KEEP_DAYS: u32 = 30;
 
 /// Serve the guard over HTTP.
 ///
@@ -24,25 +34,82 @@ const KEY: &str = "MINDRAIL_API_KEY";
 /// /metrics are for whoever operates it. No decision is answered before it is in the
 /// audit trail, on disk; see `mindrail audit`.
 ///
-/// With `MINDRAIL_API_KEY` in the environment, callers must show it as `Authorization:
-/// Bearer KEY`. Without it, only this machine is answered.
+/// With `MINDRAIL_API_KEY` in the environment, or with keys made by `mindrail keys`,
+/// callers must show one as `Authorization: Bearer KEY`. Without any, only this
+/// machine is answered.
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
     #[command(flatten)]
     judging: Judging,
 
-    /// Where to listen; port 0 takes any free port.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8377")]
-    listen: SocketAddr,
+    /// A configuration file, for several tenants, TLS, webhooks, PostgreSQL. What is
+    /// said here as well counts before it. It is read anew when it changes.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 
-    /// The file that holds audit trail and conversations; it is made where it is missing.
-    #[arg(long, value_name = "FILE", default_value = "mindrail.db")]
-    store: PathBuf,
+    /// Where to listen; port 0 takes any free port [default: 127.0.0.1:8377].
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+
+    #[command(flatten)]
+    store: Storing,
 
     /// Days after which a conversation that does not go on is forgotten. The audit
-    /// trail, which holds no text, stays.
-    #[arg(long, value_name = "DAYS", default_value_t = 30)]
-    keep_days: u32,
+    /// trail, which holds no text, stays [default: 30].
+    #[arg(long, value_name = "DAYS")]
+    keep_days: Option<u32>,
+}
+
+/// Which store, for every command that opens it.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Storing {
+    /// The file that holds audit trail and conversations [default: mindrail.db].
+    #[arg(long, value_name = "FILE", conflicts_with = "store_url_env")]
+    store: Option<PathBuf>,
+
+    /// The environment variable that holds the URL of a PostgreSQL database in place of
+    /// a file, as postgresql://USER:PASSWORD@HOST/DATABASE.
+    #[arg(long, value_name = "VARIABLE")]
+    store_url_env: Option<String>,
+}
+
+impl Storing {
+    /// The store's name: a file, or a URL that must not be shown.
+    fn name(&self) -> anyhow::Result<(String, String)> {
+        if let Some(variable) = &self.store_url_env {
+            let url = std::env::var(variable).unwrap_or_default();
+            if !mindrail_server::store::is_url(url.trim()) {
+                bail!("environment variable {variable}: expected a URL postgresql://USER@HOST/DATABASE");
+            }
+            return Ok((url.trim().to_owned(), format!("the database of {variable}")));
+        }
+        let file = self.store.as_deref().unwrap_or(Path::new(STORE));
+        let name = file.to_str().with_context(|| format!("{}: expected a name in UTF-8", file.display()))?;
+        Ok((name.to_owned(), name.to_owned()))
+    }
+
+    /// Opens the store; a file is made where it is missing.
+    pub(crate) fn open_or_make(&self) -> anyhow::Result<Store> {
+        let (name, shown) = self.name()?;
+        Store::open(&name).context(shown)
+    }
+
+    /// Opens a store that is there: reading must not make one.
+    pub(crate) fn open(&self) -> anyhow::Result<Store> {
+        let (name, shown) = self.name()?;
+        if self.store_url_env.is_none() && !Path::new(&name).is_file() {
+            bail!("{shown}: no such store");
+        }
+        Store::open(&name).context(shown)
+    }
+
+    /// The same, with what a configuration says where nothing is said here.
+    fn or(self, config: &Config) -> Self {
+        if self.store.is_some() || self.store_url_env.is_some() {
+            return self;
+        }
+        Self { store: config.store.clone(), store_url_env: config.store_url_env.clone() }
+    }
 }
 
 impl Serve {
@@ -51,16 +118,26 @@ impl Serve {
         if key.as_ref().is_some_and(|key| key.trim().is_empty()) {
             bail!("{KEY} is empty: set a key, or unset it");
         }
-        if key.is_none() && !self.listen.ip().is_loopback() {
-            bail!("{} can be reached from elsewhere: set {KEY}, or listen on 127.0.0.1", self.listen);
+        let config = self.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
+        let listen = self.listen.or(config.listen).map_or_else(|| LISTEN.parse(), Ok)?;
+        let store = self.store.or(&config).open_or_make()?;
+        if key.is_none() && !listen.ip().is_loopback() && store.keys()?.is_empty() {
+            bail!(
+                "{listen} can be reached from elsewhere: set {KEY}, make a key with `mindrail keys make`, or listen on 127.0.0.1"
+            );
         }
-        let store = Store::in_file(&self.store).with_context(|| format!("{}", self.store.display()))?;
-        let tenants = Arc::new(Tenants::new([Tenant::new(DEFAULT, self.judging.policy()?)]));
+        let policy = self.judging.policy()?;
+        let file = self.config.unwrap_or_default();
+        let tenants = Arc::new(Tenants::new(config.tenants(&file, &policy)?));
+        let watched = (!file.as_os_str().is_empty()).then(|| Watched::new(file, &config, policy));
         let service = Service::new(Arc::new(self.judging.assessor()?), store);
-        let keep = Duration::from_secs(u64::from(self.keep_days) * 86_400);
-        let running = Running { tenants, key: key.as_deref(), keep };
-        run(self.listen, service, running, |address| complain(&format!("listening on http://{address}")))
-            .with_context(|| format!("{}", self.listen))?;
+        let days = self.keep_days.or(config.keep_days).unwrap_or(KEEP_DAYS);
+        let keep = Duration::from_secs(u64::from(days) * 86_400);
+        let scheme = if config.tls.is_some() { "https" } else { "http" };
+        let running =
+            Running { tenants, watched, key: key.as_deref(), keep, tls: config.tls, tell: complain };
+        run(listen, service, running, |address| complain(&format!("listening on {scheme}://{address}")))
+            .with_context(|| listen.to_string())?;
         Ok(Exit::Done)
     }
 }

@@ -3,14 +3,16 @@
 //! got, and no decision is answered before it is on disk.
 //!
 //! Reading order: [`audit`], the trail and what holds it together; [`store`], the one
-//! database in which trail and conversations stand; [`tenant`], for whom; [`judge`], the
-//! model; [`service`], what a request does; [`http`], how it comes in; [`proxy`], an
-//! assistant with the guard before and after it.
+//! database in which trail and conversations stand; [`tenant`], for whom, and
+//! [`config`], who says so; [`judge`], the model; [`service`], what a request does;
+//! [`http`], how it comes in; [`proxy`], an assistant with the guard before and after
+//! it; [`webhook`], who is told.
 //!
 //! Conversation text is read, scored and forgotten: it is not logged, no error repeats
 //! it, and it is stored only where a tenant asks for that, sealed ([`seal`]).
 
 pub mod audit;
+pub mod config;
 pub mod http;
 pub mod judge;
 pub mod proxy;
@@ -18,32 +20,53 @@ pub mod seal;
 pub mod service;
 pub mod store;
 pub mod tenant;
+pub mod webhook;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum_server::tls_rustls::RustlsConfig;
+use axum_server::{Handle, Server};
+use hyper_util::rt::TokioTimer;
+
 /// How often what was not touched for long is forgotten.
 const FORGET_EVERY: Duration = Duration::from_hours(1);
 
+/// How often it is looked whether the configuration has changed.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
 /// How long requests that have begun may take once the process is told to end.
 const LONGEST_END: Duration = Duration::from_secs(10);
+
+/// How long a caller may take to send the headers of a request, and to send the next
+/// request on a connection.
+const SLOWEST_HEADERS: Duration = Duration::from_secs(20);
 
 /// How a server runs.
 pub struct Running<'a> {
     /// For whom.
     pub tenants: Arc<tenant::Tenants>,
-    /// What callers must show; none lets everybody in who reaches the port.
+    /// The configuration that says for whom, to be read anew when it changes.
+    pub watched: Option<config::Watched>,
+    /// What callers must show; none lets everybody in who reaches the port, as long as
+    /// the store has no key either.
     pub key: Option<&'a str>,
     /// How long a conversation that does not go on is kept.
     pub keep: Duration,
+    /// Certificate and key, to be spoken to by TLS.
+    pub tls: Option<config::Tls>,
+    /// Hears what an operator should know while it runs. Nothing of a conversation is
+    /// among it.
+    pub tell: fn(&str),
 }
 
 /// Serves until the process is told to end, then answers what it has begun.
 /// `listening` hears the address.
 ///
 /// # Errors
-/// When the address cannot be listened on, or the threads cannot be started.
+/// When the address cannot be listened on, the certificate cannot be used, or the
+/// threads cannot be started.
 pub fn run(
     listen: SocketAddr,
     service: service::Service,
@@ -54,25 +77,88 @@ pub fn run(
     listener.set_nonblocking(true)?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let service = Arc::new(service);
+    // TLS, in and out. Another part of the program may have named a provider before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        listening(listener.local_addr()?);
-        tokio::spawn(forget(Arc::clone(&service), running.keep));
-        let serving = http::Serving { service, tenants: running.tenants, key: running.key, cores };
-        let routes = http::routes(serving);
-        let (end, ended) = tokio::sync::oneshot::channel();
-        let until = async move {
-            told_to_end().await;
-            let _ = end.send(());
-        };
-        let served = axum::serve(listener, routes).with_graceful_shutdown(until).into_future();
-        tokio::select! {
-            served = served => served,
-            // Whoever holds a connection open does not hold up the end.
-            () = async { let _ = ended.await; tokio::time::sleep(LONGEST_END).await; } => Ok(()),
+        let Running { tenants, watched, key, keep, tls, tell } = running;
+        tokio::spawn(forget(Arc::clone(&service), keep));
+        tokio::spawn(webhook::tell(Arc::clone(&service), Arc::clone(&tenants)));
+        if let Some(watched) = watched {
+            tokio::spawn(watch(watched, Arc::clone(&tenants), tell));
+        }
+        let routes = http::routes(http::Serving { service, tenants, key, cores });
+        let handle = Handle::new();
+        tokio::spawn(end(handle.clone()));
+        let address = listener.local_addr()?;
+        match tls {
+            None => {
+                listening(address);
+                let server = impatient(axum_server::from_tcp(listener)?.handle(handle));
+                server.serve(routes.into_make_service()).await
+            }
+            Some(tls) => {
+                let certificate = certificate(&tls).await?;
+                tokio::spawn(renew(certificate.clone(), tls, tell));
+                listening(address);
+                let server = axum_server::from_tcp_rustls(listener, certificate)?;
+                impatient(server.handle(handle)).serve(routes.into_make_service()).await
+            }
         }
     })
+}
+
+/// Time limits for callers that dawdle.
+fn impatient<A>(mut server: Server<SocketAddr, A>) -> Server<SocketAddr, A> {
+    let mut builder = server.http_builder().http1();
+    builder.timer(TokioTimer::new()).header_read_timeout(SLOWEST_HEADERS);
+    server.first_request_timeout(SLOWEST_HEADERS)
+}
+
+/// Certificate and key as they stand in their files.
+async fn certificate(tls: &config::Tls) -> std::io::Result<RustlsConfig> {
+    RustlsConfig::from_pem_file(&tls.certificate, &tls.key).await
+}
+
+/// Takes a new certificate up when the files change.
+async fn renew(certificate: RustlsConfig, tls: config::Tls, tell: fn(&str)) {
+    let changed = || [&tls.certificate, &tls.key].map(|file| config::modified(file));
+    let mut seen = changed();
+    let mut every = tokio::time::interval(LOOK_EVERY);
+    loop {
+        every.tick().await;
+        let now = changed();
+        if now == seen {
+            continue;
+        }
+        seen = now;
+        match certificate.reload_from_pem_file(&tls.certificate, &tls.key).await {
+            Ok(()) => tell("the certificate was read anew"),
+            Err(error) => {
+                tell(&format!("the certificate stays as it was: {}: {error}", tls.certificate.display()));
+            }
+        }
+    }
+}
+
+/// Takes a new configuration of tenants up when its files change.
+async fn watch(mut watched: config::Watched, tenants: Arc<tenant::Tenants>, tell: fn(&str)) {
+    let mut every = tokio::time::interval(LOOK_EVERY);
+    loop {
+        every.tick().await;
+        match watched.changed() {
+            None => {}
+            Some(Ok(new)) => {
+                let named = |tenant: &tenant::Tenant| {
+                    format!("{} (policy {})", tenant.name, &tenant.policy_sha256[..12])
+                };
+                let named: Vec<String> = new.iter().map(named).collect();
+                tenants.replace(new);
+                tell(&format!("the configuration was read anew: {}", named.join(", ")));
+            }
+            Some(Err(error)) => tell(&format!("the configuration stays as it was: {error}")),
+        }
+    }
 }
 
 async fn forget(service: Arc<service::Service>, keep: Duration) {
@@ -84,6 +170,13 @@ async fn forget(service: Arc<service::Service>, keep: Duration) {
         // A store that cannot do it now is tried again in an hour, and `readyz` tells.
         let _ = tokio::task::spawn_blocking(move || service.store().forget_before(before)).await;
     }
+}
+
+/// Ends the server when the process is told to end.
+async fn end(handle: Handle<SocketAddr>) {
+    told_to_end().await;
+    // Whoever holds a connection open does not hold up the end.
+    handle.graceful_shutdown(Some(LONGEST_END));
 }
 
 /// Ctrl-C, or the signal by which service managers end a process.

@@ -12,6 +12,7 @@
 //! person stands beside it, with the salt of its digests, and can be erased.
 
 pub mod keys;
+pub mod outbox;
 mod postgres;
 pub mod sql;
 mod sqlite;
@@ -100,14 +101,17 @@ pub struct Said {
     pub sealed: Vec<u8>,
 }
 
+/// Makes an answer of the numbers of its decisions.
+pub type MakeAnswer = Box<dyn FnOnce(&[u64]) -> String + Send>;
+
 /// An answer under an idempotency key.
 pub struct NewAnswer {
     /// The key.
     pub key: String,
     /// The request, of which a salted digest is kept.
     pub request: Vec<u8>,
-    /// Makes the answer of the decisions' numbers.
-    pub answer: Box<dyn FnOnce(&[u64]) -> String + Send>,
+    /// The answer, once the decisions have their numbers.
+    pub answer: MakeAnswer,
 }
 
 /// What follows from a decision that a human must hear of.
@@ -191,7 +195,7 @@ pub struct Store {
 /// Where the store is.
 enum Place {
     File(File),
-    Server(postgres::Address),
+    Server(Box<postgres::Address>),
 }
 
 impl Place {
@@ -234,7 +238,7 @@ impl Store {
     fn at_server(url: &str) -> Result<Self, StoreError> {
         let address = postgres::Address::parse(url)?;
         address.connect()?.migrate()?;
-        Self::at(Place::Server(address))
+        Self::at(Place::Server(Box::new(address)))
     }
 
     fn at(place: Place) -> Result<Self, StoreError> {

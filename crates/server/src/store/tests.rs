@@ -2,7 +2,7 @@
 //! (`MINDRAIL_TEST_POSTGRES`, a URL of a database in which schemas may be made); each
 //! test has a schema of its own there.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests, which say what they skip")]
 
 use std::sync::Arc;
 

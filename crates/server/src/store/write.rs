@@ -47,12 +47,11 @@ fn request(
     let before = End { sequence: end.sequence, hash: end.hash.clone() };
     connection.batch("SAVEPOINT request")?;
     let written = decisions(connection, end, commits, key);
-    match written {
-        Ok(_) => connection.batch("RELEASE SAVEPOINT request")?,
-        Err(_) => {
-            connection.batch("ROLLBACK TO SAVEPOINT request; RELEASE SAVEPOINT request")?;
-            *end = before;
-        }
+    if written.is_ok() {
+        connection.batch("RELEASE SAVEPOINT request")?;
+    } else {
+        connection.batch("ROLLBACK TO SAVEPOINT request; RELEASE SAVEPOINT request")?;
+        *end = before;
     }
     Ok(written)
 }
