@@ -1,6 +1,6 @@
 //! `mindrail check`.
 
-use crate::program::Folder;
+use crate::program::{Folder, repository};
 
 const CALM: &str = "user: my bus was late again\nassistant: Annoying. Did you get there?\nuser: yes, all good, we laughed about it\n";
 
@@ -102,4 +102,52 @@ fn a_policy_with_an_unknown_key_is_refused_with_its_line() {
     let ran = folder.run(&["check", "--demo", "--policy", "policy.toml"]);
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains("policy.toml"), "{}", ran.stderr);
+}
+
+const OWN: &str = r#"[[helpline]]
+id = "ca-988"
+name = "Own line"
+place = "CA"
+languages = ["en"]
+topics = ["any"]
+kind = "helpline"
+channels = [{ kind = "call", number = "1-2-3" }]
+standing = { status = "verified", verified_at = "2026-01-31", expires_at = "9999-12-31" }
+sources = [{ name = "called on that day", grade = "operator" }]
+"#;
+
+#[test]
+fn helplines_need_a_country_and_an_operator_s_registry_goes_before_the_shipped_one() {
+    let folder = Folder::new();
+    folder.write("own.toml", OWN);
+    let check = |more: &[&str]| {
+        let ran = folder.run(&[&["check", "--demo", "--helplines", "own.toml"], more].concat());
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        ran.stdout
+    };
+    assert!(!check(&[]).contains("1-2-3"), "nobody said in which country the person is");
+    assert!(!check(&["--country", "FR"]).contains("1-2-3"));
+    let shown = check(&["--country", "CA-QC"]);
+    assert!(shown.contains("Own line: call 1-2-3 [CA; verified 2026-01-31]"), "{shown}");
+    assert!(!shown.contains("9-8-8"), "the shipped entry with the same id is replaced");
+}
+
+#[test]
+fn an_unknown_kind_of_country_is_wrong_usage() {
+    let ran = Folder::new().run(&["check", "--demo", "--country", "Canada"]);
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.stderr.contains("a country such as `CA`"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_policy_from_before_the_fail_modes_is_refused_by_their_name() {
+    let folder = Folder::new();
+    let default =
+        std::fs::read_to_string(repository("crates/core/src/policy/default.toml")).expect("a policy");
+    let (before, after) = default.split_once("[fail]").expect("the fail modes");
+    let after = after.split_once("[tracker]").expect("the rules").1;
+    folder.write("old.toml", format!("{before}[tracker]{after}"));
+    let ran = folder.run(&["check", "--demo", "--policy", "old.toml"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("old.toml:1: the file: missing field `fail`"), "{}", ran.stderr);
 }

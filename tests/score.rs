@@ -33,6 +33,42 @@ fn every_line_keeps_the_contract_and_the_order_of_the_input() {
     assert_eq!(found[ids.len()]["status"], "error");
 }
 
+#[test]
+fn lines_with_helplines_keep_the_contract_too() {
+    let folder = Folder::new();
+    folder.write("in.jsonl", std::fs::read(repository("examples/demo.jsonl")).expect("the example"));
+    let shipped =
+        std::fs::read_to_string(repository("crates/core/src/policy/helplines.toml")).expect("the registry");
+    // Kept from expiring, so that this test does not end with the shipped entries.
+    folder.write("own.toml", shipped.replace("2027-05-31", "9999-12-31"));
+    let default =
+        std::fs::read_to_string(repository("crates/core/src/policy/default.toml")).expect("a policy");
+    let own = "[[resources.helplines]]\nlanguage = \"fr\"\nname = \"n\"\ncontact = \"c\"\nregion = \"r\"\nverified_at = \"2026-01-31\"\n";
+    folder.write("policy.toml", format!("{default}\n{own}"));
+    let about = ["--country", "FR", "--age", "15", "--helplines", "own.toml", "--policy", "policy.toml"];
+    let ran = folder.run(&[&["score", "--input", "in.jsonl", "--output", "out.jsonl"], &about[..]].concat());
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let line = lines(&folder.read("out.jsonl")).remove(0);
+    let errors: Vec<String> = schema().iter_errors(&line).map(|e| e.to_string()).collect();
+    assert!(errors.is_empty(), "{errors:?}");
+    let helplines = line["resources"]["helplines"].as_array().expect("a list");
+    let names: Vec<&Value> = helplines.iter().map(|line| &line["name"]).collect();
+    assert_eq!(
+        names,
+        ["n", "Fil Santé Jeunes", "SAMU"],
+        "own, then theirs by age, then the emergency number"
+    );
+    assert_eq!(helplines[0]["verified_at"], "2026-01-31");
+    assert_eq!(helplines[1]["documented_at"], "2026-11-30");
+    // The schema tells what was verified from what was read of.
+    let mut both = line.clone();
+    both["resources"]["helplines"][1]["verified_at"] = "2026-01-31".into();
+    assert!(!schema().is_valid(&both));
+    let mut neither = line;
+    neither["resources"]["helplines"][0].as_object_mut().expect("an object").remove("verified_at");
+    assert!(!schema().is_valid(&neither));
+}
+
 /// The verdicts on `tests/data/single_messages.jsonl`, which its author wrote apart
 /// from the corpus: whose ids begin so, and what was done about them.
 fn verdicts_on_single_messages(beginning: &str) -> Vec<(String, String)> {

@@ -16,7 +16,7 @@ use mindrail_core::report::{Report, report};
 use mindrail_core::verdict::UserAction;
 
 use super::timeline::{Style, Timeline};
-use super::{Exit, Judging, complain};
+use super::{About, Exit, Judging, complain};
 use crate::input::{self, FormatName};
 
 /// The conversation that `--demo` shows.
@@ -62,6 +62,9 @@ pub(crate) struct Check {
     text_column: Option<String>,
 
     #[command(flatten)]
+    about: About,
+
+    #[command(flatten)]
     judging: Judging,
 }
 
@@ -86,7 +89,7 @@ impl Check {
         let row = pick(&bytes, &options, self.row)?;
         let (assessor, policy) = (self.judging.assessor()?, self.judging.policy()?);
         let guard = Guard { assessor: &assessor, policy: &policy };
-        let report = report(&guard, &row.conversation, &row.unread)?;
+        let report = report(&guard, &row.conversation, &row.unread, &self.about.circumstances())?;
         let language = report.language.unwrap_or(Language::Mix);
         let levels = policy.person.risk.levels(language, assessor.calibration());
         let shown = self.show(&row.conversation, &report, levels);

@@ -15,10 +15,15 @@ mod train;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use mindrail_core::policy::Policy;
+use mindrail_core::policy::date::Date;
+use mindrail_core::policy::helplines::Registry;
+use mindrail_core::policy::offer::Circumstances;
+use mindrail_core::policy::place::Place;
 use mindrail_model::assessor::EmbeddedAssessor;
 use mindrail_model::bundle::Bundle;
 
@@ -112,6 +117,11 @@ pub(crate) struct Judging {
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
 
+    /// A registry of helplines of your own. Its entries take the place of those of
+    /// the shipped registry with the same id. See docs/HELPLINES.md.
+    #[arg(long, value_name = "FILE")]
+    helplines: Option<PathBuf>,
+
     /// A bundle folder in place of the model inside this program.
     #[arg(long, value_name = "FOLDER")]
     bundle: Option<PathBuf>,
@@ -119,14 +129,47 @@ pub(crate) struct Judging {
 
 impl Judging {
     fn policy(&self) -> anyhow::Result<Policy> {
-        let Some(path) = &self.policy else { return Ok(Policy::default()) };
-        let text = std::fs::read_to_string(path).with_context(|| format!("policy {}", path.display()))?;
-        Ok(Policy::from_toml(&path.display().to_string(), &text)?)
+        let policy = match &self.policy {
+            Some(path) => Policy::from_toml(&path.display().to_string(), &text("policy", path)?)?,
+            None => Policy::default(),
+        };
+        Ok(match &self.helplines {
+            Some(path) => policy
+                .with_registry(Registry::from_toml(&path.display().to_string(), &text("helplines", path)?)?),
+            None => policy,
+        })
     }
 
     fn assessor(&self) -> anyhow::Result<EmbeddedAssessor> {
         Ok(EmbeddedAssessor::new(&bundle(self.bundle.as_deref())?)?)
     }
+}
+
+/// What is known of the person beside the conversation. It decides which helplines are
+/// offered, and nothing else.
+#[derive(Debug, Args)]
+pub(crate) struct About {
+    /// Where the person is: a country such as CA, or a region such as CA-QC. Without it
+    /// no helpline of the registry is offered.
+    #[arg(long, value_name = "CODE")]
+    country: Option<Place>,
+
+    /// The person's age in years.
+    #[arg(long, value_name = "YEARS")]
+    age: Option<u8>,
+}
+
+impl About {
+    /// With the day by the system's clock; 1970 where it stands before that.
+    fn circumstances(&self) -> Circumstances {
+        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+        Circumstances { place: self.country.clone(), age: self.age, today: Date::of_unix_ms(now_ms) }
+    }
+}
+
+/// The text of a file that an option names.
+fn text(what: &str, path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("{what} {}", path.display()))
 }
 
 /// The bundle in a folder, or the one inside this program.

@@ -11,6 +11,7 @@ use mindrail_core::assessor::Assessor as _;
 use mindrail_core::conversation::Role;
 use mindrail_core::guard::Guard;
 use mindrail_core::policy::Policy;
+use mindrail_core::policy::offer::Circumstances;
 use mindrail_core::reader::{self, ReadError, Row};
 use mindrail_core::report::report;
 use mindrail_model::assessor::EmbeddedAssessor;
@@ -19,7 +20,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
 
-use super::{Exit, Judging, complain};
+use super::{About, Exit, Judging, complain};
 use crate::input::{self, FormatName};
 
 /// Rows that are scored at once before they are written.
@@ -37,7 +38,7 @@ const NAMED_ERRORS: usize = 10;
 /// After an interruption, the same command with `--resume` goes on behind the
 /// last whole line of the output. The lines before it must have the rows' ids and
 /// roles, and be of the same model and policy; the texts are not compared, since
-/// nothing of them is kept.
+/// nothing of them is kept, nor are `--country` and `--age`.
 #[derive(Debug, Args)]
 pub(crate) struct Score {
     /// The conversations: JSONL, JSON, CSV, or one transcript; `-` for standard
@@ -66,6 +67,9 @@ pub(crate) struct Score {
     overwrite: bool,
 
     #[command(flatten)]
+    about: About,
+
+    #[command(flatten)]
     judging: Judging,
 }
 
@@ -77,7 +81,8 @@ impl Score {
         let bytes = input::bytes(&self.input)?;
         let options = input::options(&self.input, self.format, self.text_column.clone());
         let (assessor, policy) = (self.judging.assessor()?, self.judging.policy()?);
-        let scorer = Scorer { assessor: &assessor, policy: &policy };
+        let circumstances = self.about.circumstances();
+        let scorer = Scorer { assessor: &assessor, policy: &policy, circumstances: &circumstances };
         let total = reader::read(&bytes, &options)?.count();
         let mut rows = reader::read(&bytes, &options)?;
         let mut bad = if self.goes_on() { self.kept(&mut rows, &scorer)? } else { Kept::default() };
@@ -275,6 +280,7 @@ struct Line {
 struct Scorer<'a> {
     assessor: &'a EmbeddedAssessor,
     policy: &'a Policy,
+    circumstances: &'a Circumstances,
 }
 
 impl Scorer<'_> {
@@ -282,8 +288,8 @@ impl Scorer<'_> {
         let scored = row.map_err(|e| (e.id.as_deref().map(str::to_owned), e.to_string())).and_then(|row| {
             let guard = Guard { assessor: self.assessor, policy: self.policy };
             let id = row.conversation.id.clone();
-            let report =
-                report(&guard, &row.conversation, &row.unread).map_err(|e| (id.clone(), e.to_string()))?;
+            let report = report(&guard, &row.conversation, &row.unread, self.circumstances)
+                .map_err(|e| (id.clone(), e.to_string()))?;
             serde_json::to_string(&report).map_err(|e| (id, e.to_string()))
         });
         match scored {

@@ -5,6 +5,8 @@ use std::fmt::{self, Display, Formatter, Write as _};
 
 use mindrail_core::assessment::{NotEvaluated, NotEvaluatedReason};
 use mindrail_core::conversation::{Conversation, Role};
+use mindrail_core::language::Language;
+use mindrail_core::policy::helplines::Checked;
 use mindrail_core::policy::rules::RiskLevels;
 use mindrail_core::probability::Probability;
 use mindrail_core::report::{Decision, Report, TurnReport, TurnReportScores};
@@ -157,18 +159,16 @@ impl Timeline<'_> {
 
     fn resources(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Some(offer) = &self.report.resources else { return Ok(()) };
+        let language = self.report.language.unwrap_or(Language::Mix);
         for words in &offer.words {
             writeln!(f, "Say: {words}")?;
         }
         for line in &offer.helplines {
-            writeln!(
-                f,
-                "     {}: {} ({}; checked {})",
-                line.name,
-                line.contact,
-                line.region,
-                line.verified_at.as_str()
-            )?;
+            let checked = match line.checked {
+                Checked::VerifiedAt(day) => format!("verified {day}"),
+                Checked::DocumentedAt(day) => format!("documented by {day}, not verified"),
+            };
+            writeln!(f, "     {} [{}; {checked}]", line.short(language), line.region)?;
         }
         writeln!(f)
     }

@@ -9,7 +9,7 @@ use crate::assessor::{Assessor, ModelIdentity, StateError};
 use crate::conversation::{Conversation, Role};
 use crate::guard::{Guard, GuardState, GuardedTurn};
 use crate::language::Language;
-use crate::policy::resources::Offer;
+use crate::policy::offer::{Circumstances, Offer, Person};
 use crate::probability::Probability;
 use crate::reader::Unread;
 use crate::taxonomy::{CrisisLabel, Harm, ReplyClass, Scores, Severity, Signal};
@@ -119,12 +119,15 @@ pub struct HarmReport {
 /// Assesses a whole conversation. `unread` says of which turns something
 /// could not be read, as the reader gives it.
 ///
+/// What the person is offered depends on the circumstances, and nothing else does.
+///
 /// # Errors
 /// [`StateError`], which a fresh state never gives.
 pub fn report<A: Assessor>(
     guard: &Guard<'_, A>,
     conversation: &Conversation,
     unread: &[Unread],
+    circumstances: &Circumstances,
 ) -> Result<Report, StateError> {
     let mut state = guard.start();
     let mut turns = Vec::with_capacity(conversation.turns.len());
@@ -132,7 +135,7 @@ pub fn report<A: Assessor>(
         let unread = unread.iter().find(|unread| unread.turn == index).map(|unread| unread.reason);
         turns.push(guard.push(&mut state, turn, unread)?);
     }
-    Ok(so_far(guard, &state, conversation.id.clone(), turns))
+    Ok(so_far(guard, &state, conversation.id.clone(), turns, circumstances))
 }
 
 /// The same of a conversation that has got as far as `state`, with its newest turns.
@@ -141,6 +144,7 @@ pub fn so_far<A: Assessor>(
     state: &GuardState<A::State>,
     id: Option<String>,
     newest: Vec<GuardedTurn>,
+    circumstances: &Circumstances,
 ) -> Report {
     let mut not_evaluated: Vec<NotEvaluated> =
         newest.iter().flat_map(|turn| turn.assessment.not_evaluated.iter().cloned()).collect();
@@ -151,7 +155,10 @@ pub fn so_far<A: Assessor>(
         }
     }
     let language = state.conversation().map(|scores| scores.language);
-    let offer = || guard.policy.resources.offer(language.unwrap_or(Language::Mix));
+    let offer = || {
+        let person = Person::of(circumstances, language.unwrap_or(Language::Mix), state.tracker());
+        guard.policy.offer(&person, circumstances.today)
+    };
     Report {
         id,
         status: "ok",

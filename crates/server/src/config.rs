@@ -16,6 +16,7 @@ use std::time::{Duration, SystemTime};
 use mindrail_core::policy::Policy;
 use serde::Deserialize;
 
+use crate::proxy::UpstreamSettings;
 use crate::seal::TextKey;
 use crate::tenant::{REVIEW_WITHIN, Tenant, Webhook};
 
@@ -62,6 +63,8 @@ pub struct TenantConfig {
     /// Who is told of escalations.
     #[serde(default)]
     pub webhooks: Vec<WebhookConfig>,
+    /// The assistant behind its proxy; no proxy where it has none.
+    pub upstream: Option<UpstreamSettings>,
 }
 
 /// A webhook, as it is written.
@@ -165,10 +168,13 @@ impl TenantConfig {
         let minutes = self.review_within_minutes.map(|minutes| Duration::from_mins(minutes.into()));
         let text_key = self.keep_text_key_env.as_deref().map(text_key).transpose()?;
         let webhooks = self.webhooks.iter().map(WebhookConfig::webhook).collect::<Result<_, _>>()?;
+        let upstream = self.upstream.as_ref().map(UpstreamSettings::build).transpose();
+        let upstream = upstream.map_err(|error| Fault::new(format!("upstream: {error}")))?;
         Ok(Tenant {
             review_within: minutes.unwrap_or(REVIEW_WITHIN),
             webhooks,
             text_key: text_key.map(Arc::new),
+            upstream: upstream.map(Arc::new),
             ..Tenant::new(name, self.policy.as_deref().map_or_else(|| Ok(default.clone()), policy)?)
         })
     }
@@ -302,6 +308,11 @@ mod tests {
                 "[tenants.a]\nkeep_text_key_env = \"MINDRAIL_NO_SUCH\"",
                 "/mindrail.toml: tenants.a: environment variable MINDRAIL_NO_SUCH is unset or empty",
             ),
+            (
+                "[tenants.a.upstream]\nurl = \"file:///x\"",
+                "/mindrail.toml: tenants.a: upstream: the endpoint is no URL",
+            ),
+            ("[tenants.a.upstream]\nurl = \"http://h\"\nwindw = 1", "/mindrail.toml:3: unknown field `windw`"),
             (
                 "[[tenants.a.webhooks]]\nname = \"w\"\nurl = \"http://localhost.example\"\nsecret_env = \"PATH\"",
                 "/mindrail.toml: tenants.a: webhook w: expected https",

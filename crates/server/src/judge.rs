@@ -9,6 +9,7 @@ use mindrail_core::assessor::{Assessor, ModelIdentity, StateError};
 use mindrail_core::conversation::{Role, Turn};
 use mindrail_core::guard::{Guard, GuardState, GuardedTurn};
 use mindrail_core::policy::Policy;
+use mindrail_core::policy::offer::Circumstances;
 use mindrail_core::report::{Report, so_far};
 use mindrail_core::tracker::Tracker;
 
@@ -40,7 +41,8 @@ pub trait UnderWay: Send {
     fn judge_reply(&self, text: &str) -> Result<GuardedTurn, StateError>;
 
     /// The answer on the conversation as it stands, with its newest turns.
-    fn report(&self, id: Option<String>, newest: Vec<GuardedTurn>) -> Report;
+    /// What the person is offered depends on the circumstances, and nothing else does.
+    fn report(&self, id: Option<String>, newest: Vec<GuardedTurn>, circumstances: &Circumstances) -> Report;
 
     /// Phases, onsets and peaks so far.
     fn tracker(&self) -> &Tracker;
@@ -99,8 +101,8 @@ where
         self.guard().push(&mut self.state.clone(), &turn, None)
     }
 
-    fn report(&self, id: Option<String>, newest: Vec<GuardedTurn>) -> Report {
-        so_far(&self.guard(), &self.state, id, newest)
+    fn report(&self, id: Option<String>, newest: Vec<GuardedTurn>, circumstances: &Circumstances) -> Report {
+        so_far(&self.guard(), &self.state, id, newest, circumstances)
     }
 
     fn tracker(&self) -> &Tracker {

@@ -10,12 +10,24 @@
 //! - **Nothing unseen is safe**: what could not be evaluated asks for at least
 //!   `support` or `revise`, and no policy file can say otherwise.
 //!
+//! Beside the rules a policy says what a person reads and is offered ([`words`],
+//! [`resources`], [`helplines`], [`offer`]), what they get when something fails
+//! ([`fail`]), and which laws are heeded ([`jurisdictions`]).
+//!
 //! The verdict on a person is the state after the newest user turn: crossings
 //! stay for the rest of the conversation, while risk and signals are those of
 //! the conversation as it now stands.
 
+pub mod date;
+pub mod fail;
+pub mod helplines;
+pub mod jurisdictions;
+pub mod offer;
+pub mod place;
+pub mod provenance;
 pub mod resources;
 pub mod rules;
+pub mod words;
 
 use serde::{Deserialize, Serialize};
 
@@ -28,8 +40,13 @@ use crate::taxonomy::{CrisisLabel, Signal};
 use crate::tracker::{Tracker, TrackerConfig};
 use crate::verdict::{Label, Reached, ReplyAction, UserAction, Verdict};
 
+use date::Date;
+use fail::FailModes;
+use helplines::{HelplineRules, Registry};
+use jurisdictions::{Jurisdiction, Obligations};
 use resources::Resources;
 use rules::{PersonRules, ReplyRules, RiskLevels};
+use words::{PersonWords, Prompt};
 
 /// The commented default policy file.
 pub const DEFAULT_TOML: &str = include_str!("default.toml");
@@ -180,6 +197,8 @@ impl From<PolicyVersion> for u32 {
 pub struct Policy {
     /// The version of the file format.
     pub version: PolicyVersion,
+    /// What a person gets when something fails.
+    pub fail: FailModes,
     /// The tracker's settings for new conversations.
     pub tracker: TrackerConfig,
     /// The rules about the person.
@@ -188,6 +207,20 @@ pub struct Policy {
     pub reply: ReplyRules,
     /// What an assistant may offer with `support`.
     pub resources: Resources,
+    /// How the registry of helplines is used.
+    pub helplines: HelplineRules,
+    /// What a person reads from the guard itself.
+    pub words: PersonWords,
+    /// What the assistant is told.
+    #[serde(default)]
+    pub prompt: Prompt,
+    /// Which laws are heeded; none without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jurisdiction: Option<Jurisdiction>,
+    /// The registry: the shipped one, with what the operator's own says otherwise. It
+    /// stands in files of its own, not in the policy's.
+    #[serde(skip)]
+    pub registry: Registry,
 }
 
 impl Default for Policy {
@@ -207,11 +240,29 @@ impl Policy {
         toml::from_str(text).map_err(|error| PolicyError::new(source_name, text, &error))
     }
 
-    /// SHA-256 of the policy's content. Comments and spacing in its file, and keys
-    /// left at their default, do not change it.
+    /// This policy with an operator's own registry: its entries take the place of those
+    /// with the same id.
+    #[must_use]
+    pub fn with_registry(mut self, own: Registry) -> Self {
+        self.registry = self.registry.overridden_by(own);
+        self
+    }
+
+    /// SHA-256 of all that a verdict, or what a person gets, depends on beside the
+    /// model: the policy's content, the registry of helplines and the packs of the law.
+    /// Comments and spacing in the files, and keys left at their default, do not change
+    /// it.
     pub fn sha256(&self) -> String {
         // Every field is a plain value with a fixed order, so this cannot fail.
-        digest::sha256(&serde_json::to_vec(self).unwrap_or_default())
+        let content = serde_json::to_vec(&(self, &self.registry, jurisdictions::shipped()));
+        digest::sha256(&content.unwrap_or_default())
+    }
+
+    /// What the law asks on a day for a person of this age; nothing where the policy
+    /// names no jurisdiction.
+    pub fn obligations(&self, age: Option<u8>, today: Date) -> Obligations {
+        let named = self.jurisdiction.as_ref();
+        named.map_or_else(Obligations::default, |named| named.obligations(age, today))
     }
 
     /// The tracker of a conversation that begins under this policy.

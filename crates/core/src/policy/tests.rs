@@ -1,11 +1,13 @@
 //! Tests of the policy as a whole; each rule's own stand beside it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use proptest::sample::Index;
 
+use super::fail::Phase;
 use super::rules::{PersonCaution, Switch};
+use super::words::Occasion;
 use super::*;
 use crate::assessment::{NotEvaluatedReason, UserScores};
 use crate::calibration::{Platt, RiskThreshold, RiskThresholds, SignalFloor};
@@ -16,7 +18,7 @@ fn p(value: f32) -> Probability {
     Probability::new(value).expect("a probability")
 }
 
-fn calibration() -> Calibration {
+pub(super) fn calibration() -> Calibration {
     let thresholds = |language| {
         let at = |value| RiskThreshold::without_provenance(p(value));
         let thresholds = RiskThresholds { high_risk: at(0.6), support: at(0.3) };
@@ -110,7 +112,7 @@ fn judge_reply(
     policy.judge_reply(context, &seen.evidence(&[]))
 }
 
-fn with_crisis(label: CrisisLabel) -> UserScores {
+pub(super) fn with_crisis(label: CrisisLabel) -> UserScores {
     let mut scores = calm();
     scores.crisis.set(label, p(0.8));
     scores
@@ -344,32 +346,32 @@ fn error_of(change: impl Fn(&str) -> String) -> String {
 #[test]
 fn an_unknown_key_is_an_error_with_its_line() {
     let message = error_of(|text| text.replace("at_support =", "at_suport ="));
-    insta::assert_snapshot!(message, @"policy.toml:41: person.risk.at_suport: unknown field `at_suport`, expected one of `rule`, `at_high_risk`, `at_support`, `thresholds`");
+    insta::assert_snapshot!(message, @"policy.toml:74: person.risk.at_suport: unknown field `at_suport`, expected one of `rule`, `at_high_risk`, `at_support`, `thresholds`");
 }
 
 #[test]
 fn a_missing_key_names_its_table() {
     let message = error_of(|text| text.replace("release = 0.5\n", ""));
-    insta::assert_snapshot!(message, @"policy.toml:25: tracker: missing field `release`");
+    insta::assert_snapshot!(message, @"policy.toml:58: tracker: missing field `release`");
 }
 
 #[test]
 fn a_value_out_of_range_is_an_error_with_its_line() {
     let message = error_of(|text| text.replace("factor = 0.5", "factor = 1.5"));
-    insta::assert_snapshot!(message, @"policy.toml:128: reply.in_danger.factor: 1.5 is not a probability between 0 and 1");
+    insta::assert_snapshot!(message, @"policy.toml:161: reply.in_danger.factor: 1.5 is not a probability between 0 and 1");
 }
 
 #[test]
 fn what_was_not_evaluated_cannot_be_allowed() {
     let message = error_of(|text| text.replace("truncated = \"support\"", "truncated = \"allow\""));
-    insta::assert_snapshot!(message, @"policy.toml:115: person.not_evaluated.truncated: unknown variant `allow`, expected `support` or `escalate`");
+    insta::assert_snapshot!(message, @"policy.toml:148: person.not_evaluated.truncated: unknown variant `allow`, expected `support` or `escalate`");
 }
 
 #[test]
 fn own_thresholds_in_the_wrong_order_are_an_error() {
     let own = "[person.risk.thresholds.fr]\nhigh_risk = 0.2\nsupport = 0.4\n";
     let message = error_of(|text| format!("{text}{own}"));
-    insta::assert_snapshot!(message, @"policy.toml:170: person.risk.thresholds.fr: found support = 0.4 above high_risk = 0.2, expected it at or below");
+    insta::assert_snapshot!(message, @"policy.toml:280: person.risk.thresholds.fr: found support = 0.4 above high_risk = 0.2, expected it at or below");
 }
 
 #[test]
@@ -387,7 +389,7 @@ fn another_version_is_an_error() {
 #[test]
 fn the_safe_class_cannot_be_a_harmful_one() {
     let message = error_of(|text| text.replace("\"Toxic Language\"", "\"Safe Response\""));
-    insta::assert_snapshot!(message, @"policy.toml:140: reply.harmful_reply.classes: found the safe class, expected one of the seven unsafe ones");
+    insta::assert_snapshot!(message, @"policy.toml:173: reply.harmful_reply.classes: found the safe class, expected one of the seven unsafe ones");
 }
 
 #[test]
@@ -399,15 +401,13 @@ fn a_helpline_needs_the_day_of_its_verification() {
         )
     };
     let missing = Policy::from_toml("policy.toml", &line("")).expect_err("no day");
-    insta::assert_snapshot!(missing, @"policy.toml:170: resources.helplines: missing field `verified_at`");
+    insta::assert_snapshot!(missing, @"policy.toml:280: resources.helplines: missing field `verified_at`");
     let wrong = line("verified_at = \"last week\"\n");
     let wrong = Policy::from_toml("policy.toml", &wrong).expect_err("no day");
-    insta::assert_snapshot!(wrong, @"policy.toml:175: resources.helplines.verified_at: found `last week`, expected a day written as YYYY-MM-DD");
+    insta::assert_snapshot!(wrong, @"policy.toml:285: resources.helplines.verified_at: found `last week`, expected a day written as YYYY-MM-DD");
     let right = line("verified_at = \"2026-01-31\"\n");
     let policy = Policy::from_toml("policy.toml", &right).expect("a policy");
-    assert_eq!(policy.resources.helplines(Language::Fr).len(), 1);
-    assert_eq!(policy.resources.helplines(Language::Mix).len(), 1);
-    assert_eq!(policy.resources.helplines(Language::En).len(), 1);
+    assert_eq!(policy.resources.helplines.len(), 1);
 }
 
 #[test]
@@ -423,22 +423,117 @@ fn the_optional_lines_of_the_default_file_are_valid_as_they_stand() {
     assert_eq!(policy.person.grave_signal.certain, Some(p(0.9)));
     assert_eq!(policy.person.confirmed_crisis.certain, Some(p(0.5)));
     assert_eq!(policy.resources.helplines.len(), 1);
+    assert!(policy.resources.helplines[0].place.is_some());
+    assert!(policy.jurisdiction.is_some());
 }
 
 fn is_option(line: &str) -> bool {
     let is_key = |name: &str| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-    line.starts_with("[person.risk.") && line.ends_with(']')
+    let is_table = line.starts_with("[person.risk.") || line == "[jurisdiction]";
+    is_table && line.ends_with(']')
         || line.starts_with("[[")
         || line.split_once(" = ").is_some_and(|(name, _)| is_key(name))
 }
 
-#[test]
-fn no_resource_that_is_shipped_holds_a_number() {
-    let resources = Policy::default().resources;
-    assert!(resources.helplines.is_empty());
-    for text in resources.general(Language::Mix) {
-        assert!(!text.chars().any(|c| c.is_ascii_digit()));
+/// Everything that the default policy lets a person read, in both languages.
+fn shipped_words() -> Vec<String> {
+    let policy = Policy::default();
+    let mut texts: Vec<String> =
+        policy.resources.general(Language::Mix).into_iter().map(str::to_owned).collect();
+    for occasion in Occasion::ALL {
+        texts.extend(policy.words.on(occasion).texts(Language::Mix).into_iter().map(str::to_owned));
     }
+    assert!(policy.resources.helplines.is_empty());
+    texts
+}
+
+#[test]
+fn no_words_that_are_shipped_hold_a_number() {
+    for text in shipped_words() {
+        assert!(!text.chars().any(|c| c.is_ascii_digit()), "{text}");
+    }
+}
+
+#[test]
+fn no_words_that_are_shipped_name_a_label_or_a_risk_end_the_conversation_or_promise_a_human() {
+    let labels = CrisisLabel::ALL.iter().map(|label| label.wire());
+    let signals = Signal::ALL.iter().map(|signal| signal.wire());
+    let unsaid = [
+        "risk",
+        "risque",
+        "score",
+        "detected",
+        "détecté",
+        "crisis team",
+        "on the way",
+        "en route",
+        "goodbye",
+        "au revoir",
+        "can't help",
+        "cannot help",
+        "ne peux pas t'aider",
+        "policy",
+        "blocked",
+        "bloqué",
+    ];
+    for text in shipped_words() {
+        let lower = text.to_lowercase();
+        for word in labels.clone().chain(signals.clone()).chain(unsaid) {
+            assert!(!lower.contains(&word.to_lowercase()), "{word}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_file_from_before_the_fail_modes_is_refused_by_their_name() {
+    let old = DEFAULT_TOML.split("[fail]").next().expect("a beginning").to_owned();
+    let rest = DEFAULT_TOML.split_once("[tracker]").expect("the rules").1;
+    let rest = rest.split_once("[helplines]").expect("the resources").0;
+    let error = Policy::from_toml("policy.toml", &format!("{old}[tracker]{rest}")).expect_err("an old file");
+    insta::assert_snapshot!(error, @"policy.toml:1: the file: missing field `fail`");
+}
+
+#[test]
+fn each_phase_must_be_stated_and_none_can_turn_a_person_away() {
+    for phase in Phase::ALL {
+        let name = serde_json::to_value(phase).expect("a name");
+        let name = name.as_str().expect("a name");
+        let without: Vec<&str> =
+            DEFAULT_TOML.lines().filter(|line| !line.starts_with(&format!("{name} = "))).collect();
+        let error = Policy::from_toml("policy.toml", &without.join("\n")).expect_err("a phase is missing");
+        assert!(error.to_string().contains(&format!("missing field `{name}`")), "{error}");
+    }
+    insta::assert_snapshot!(error_of(|text| text.replace("person_model = \"support\"", "person_model = \"refuse\"")), @"policy.toml:40: fail.person_model: unknown variant `refuse`, expected `support` or `pass`");
+    insta::assert_snapshot!(error_of(|text| text.replace("reply_model = \"replace\"", "reply_model = \"support\"")), @"policy.toml:48: fail.reply_model: unknown variant `support`, expected `replace` or `pass`");
+    insta::assert_snapshot!(error_of(|text| text.replace("upstream = \"support\"", "upstream = \"pass\"")), @"policy.toml:56: fail.upstream: unknown variant `pass`, expected `support` or `words`");
+}
+
+#[test]
+fn an_unknown_jurisdiction_and_a_wrong_count_are_errors() {
+    let law = "[jurisdiction]\ncodes = [\"US-XX\"]\nminors = \"no\"\nservice = \"other\"\n";
+    insta::assert_snapshot!(error_of(|text| format!("{text}{law}")), @"policy.toml:281: jurisdiction.codes: found `US-XX`, expected codes among `CA-ON`, `CA-QC`, `EU`, `US-CA`, `US-IL`, `US-NY`, `US-OR`, `US-UT`, `US-WA`");
+    insta::assert_snapshot!(error_of(|text| text.replace("at_most = 3", "at_most = 9")), @"policy.toml:221: helplines.at_most: found 9, expected a number from 1 to 5");
+}
+
+#[test]
+fn the_hash_covers_fail_modes_words_law_and_registry() {
+    let changes = [
+        ("person_model = \"support\"", "person_model = \"pass\""),
+        ("show = \"documented\"", "show = \"verified\""),
+        ("at_most = 3", "at_most = 2"),
+        ("Thank you for writing this.", "Thank you."),
+        ("The person may be having a hard time.", "Be kind."),
+        ("# [jurisdiction]", "[jurisdiction]\ncodes = [\"EU\"]\nminors = \"no\"\nservice = \"other\""),
+    ];
+    let mut hashes = BTreeSet::from([Policy::default().sha256()]);
+    for (from, to) in changes {
+        assert!(DEFAULT_TOML.contains(from), "{from}");
+        let policy = Policy::from_toml("policy.toml", &DEFAULT_TOML.replace(from, to)).expect("a policy");
+        assert!(hashes.insert(policy.sha256()), "{from}");
+    }
+    let later = helplines::SHIPPED_TOML.replace("2027-05-31", "2027-05-30");
+    let own = Registry::from_toml("own.toml", &later).expect("a registry");
+    assert!(hashes.insert(Policy::default().with_registry(own).sha256()));
 }
 
 fn any_action() -> impl Strategy<Value = UserAction> {

@@ -2,8 +2,11 @@
 //! *onset*: the turn at which something begins to show. Later turns about the
 //! same event carry none, so an empty turn does not mean a safe one.
 
-/// The kind of crisis that a Confirm names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+use serde::{Deserialize, Serialize};
+
+/// The kind of crisis that a Confirm names. In files it has the published code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum CrisisType {
     /// A wish to be dead without plan or intent (C-SSRS 1 to 3).
     SuicidalIdeationPassive,
@@ -19,6 +22,50 @@ pub enum CrisisType {
     SexualHarassment,
     /// Penetration by force or without consent.
     Rape,
+}
+
+impl CrisisType {
+    /// Every type.
+    pub const ALL: [Self; 7] = [
+        Self::SuicidalIdeationPassive,
+        Self::SuicidalIdeationActive,
+        Self::SelfHarm,
+        Self::DomesticViolence,
+        Self::ChildAbuse,
+        Self::SexualHarassment,
+        Self::Rape,
+    ];
+
+    /// The published code, such as `SI_active`.
+    pub const fn wire(self) -> &'static str {
+        match self {
+            Self::SuicidalIdeationPassive => "SI_passive",
+            Self::SuicidalIdeationActive => "SI_active",
+            Self::SelfHarm => "SH",
+            Self::DomesticViolence => "DV",
+            Self::ChildAbuse => "CA",
+            Self::SexualHarassment => "SHA",
+            Self::Rape => "RA",
+        }
+    }
+}
+
+impl TryFrom<String> for CrisisType {
+    type Error = String;
+
+    fn try_from(found: String) -> Result<Self, String> {
+        let known = Self::ALL.iter().copied().find(|crisis| crisis.wire() == found);
+        known.ok_or_else(|| {
+            let codes = Self::ALL.map(Self::wire).join("`, `");
+            format!("found `{found}`, expected one of `{codes}`")
+        })
+    }
+}
+
+impl From<CrisisType> for String {
+    fn from(crisis: CrisisType) -> Self {
+        crisis.wire().to_owned()
+    }
 }
 
 /// Whether a crisis goes on, or could recur now, or is over.

@@ -4,6 +4,8 @@
 use mindrail_core::assessment::NotEvaluatedReason;
 use mindrail_core::conversation::Conversation;
 use mindrail_core::guard::Guard;
+use mindrail_core::policy::date::Date;
+use mindrail_core::policy::offer::Circumstances;
 use mindrail_core::report::{Report, report};
 use mindrail_model::assessor::EmbeddedAssessor;
 use rayon::prelude::*;
@@ -14,7 +16,9 @@ use crate::run::{Cell, CellLog, RunError};
 
 /// What the guard says of a conversation.
 pub(super) fn guard_report(guard: &Guard<'_, EmbeddedAssessor>, conversation: &Conversation) -> Report {
-    report(guard, conversation, &[]).expect("a fresh state is the assessor's own")
+    // No figure reads what would be offered, so the day does not matter.
+    let nobody = Circumstances::unknown(Date::of_unix_ms(0));
+    report(guard, conversation, &[], &nobody).expect("a fresh state is the assessor's own")
 }
 
 /// Whether the guard says that it could not evaluate a turn, or, with none, the

@@ -16,7 +16,6 @@
 //! Reading order: [`request`], [`scan`], [`window`], [`flow`], which are pure;
 //! [`upstream`], [`talk`], [`live`], which are not; [`respond`].
 
-mod fail;
 mod flow;
 mod live;
 pub mod request;
@@ -25,7 +24,6 @@ mod scan;
 mod talk;
 pub mod upstream;
 pub mod window;
-mod words;
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -11,6 +11,9 @@ use std::time::Instant;
 
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
+use mindrail_core::policy::fail::{PersonFail, ReplyFail, UpstreamFail};
+use mindrail_core::policy::words::Occasion;
+use mindrail_core::policy::Policy;
 use mindrail_core::verdict::{ReplyAction, UserAction};
 use mindrail_llm::relay::Form;
 use serde_json::Value;
@@ -20,8 +23,7 @@ use super::request::Asked;
 use super::respond::{self, Done};
 use super::scan::{screen_choice, screen_envelope};
 use super::upstream::{Began, NoAnswer, OnRevise, SupportNote, Upstream, sent_back};
-use super::words::{self, Occasion};
-use super::{fail, live};
+use super::live;
 use crate::audit::{ReplyField, ReplyPart, Subject};
 use crate::http::{Asking, Caller, Failure, Shared, Undecided};
 use crate::service::{Answer, Degraded, Part, PersonSide, Sent, ServiceError};
@@ -66,7 +68,7 @@ impl Asker {
     async fn person_unwritten(&self, sent: &Arc<Sent>) -> Result<PersonSide, Failure> {
         let put = Arc::clone(sent);
         let judged = self.shared.work_out(self.asking(), move |service, call| service.judge_alone(&put, call));
-        let least = fail::least_action(fail::modes(&self.caller.tenant.policy).person_store);
+        let least = least_action(self.caller.tenant.policy.fail.person_store);
         match judged.await {
             Ok(person) => Ok(PersonSide { action: person.action.max(least), ..person }),
             Err(Undecided::Broken) => self.person_unseen(sent).await,
@@ -76,7 +78,7 @@ impl Asker {
 
     /// The model does not work: nothing is known.
     async fn person_unseen(&self, sent: &Arc<Sent>) -> Result<PersonSide, Failure> {
-        let action = fail::least_action(fail::modes(&self.caller.tenant.policy).person_model);
+        let action = least_action(self.caller.tenant.policy.fail.person_model);
         let wire = if action == UserAction::Allow { "allow" } else { "support" };
         let noted = Degraded { subject: Subject::Person, action: wire, resources_offered: action > UserAction::Allow };
         self.note(noted, sent).await;
@@ -135,8 +137,7 @@ impl Talk {
 
     fn note_for_assistant(&self) -> Option<String> {
         let asks = self.person.action == UserAction::Support && self.upstream.support_note == SupportNote::On;
-        let policy = &self.asker.caller.tenant.policy;
-        asks.then(|| words::support_note(policy, self.person.language, &self.person.offer)).flatten()
+        asks.then(|| self.policy().prompt.support(self.person.language, &self.person.offer)).flatten()
     }
 
     /// The guard's words for a reason.
@@ -149,17 +150,20 @@ impl Talk {
     }
 
     fn text(&self, occasion: Occasion) -> String {
-        let policy = &self.asker.caller.tenant.policy;
         let offer = Some(&self.person.offer).filter(|_| self.offers(occasion));
-        words::text(policy, occasion, self.person.language, offer)
+        self.policy().words.render(occasion, self.person.language, offer)
+    }
+
+    fn policy(&self) -> &Policy {
+        &self.asker.caller.tenant.policy
     }
 
     /// Whether resources belong to the words.
     fn offers(&self, occasion: Occasion) -> bool {
-        let mode = fail::modes(&self.asker.caller.tenant.policy).upstream;
+        let mode = self.policy().fail.upstream;
         occasion != Occasion::Unavailable
             || self.person.action > UserAction::Allow
-            || mode == fail::UpstreamFail::Support
+            || mode == UpstreamFail::Support
     }
 
     /// An answer that is the guard's own.
@@ -212,14 +216,14 @@ impl Talk {
             Ok(judged.answer().actions.clone())
         });
         let Ok(actions) = judged.await else { return self.reply_unseen(count).await };
-        let unwritten = fail::fate(fail::modes(&self.asker.caller.tenant.policy).reply_store);
+        let unwritten = failed(self.policy().fail.reply_store);
         let worse = |action| if fate(action, on_revise) == Fate::Withhold { Fate::Withhold } else { unwritten };
         actions.into_iter().map(worse).collect()
     }
 
     /// The model does not work: the policy says what becomes of the reply.
     async fn reply_unseen(&self, parts: usize) -> Vec<Fate> {
-        let fate = fail::fate(fail::modes(&self.asker.caller.tenant.policy).reply_model);
+        let fate = failed(self.policy().fail.reply_model);
         let action = if fate == Fate::Show { "allow" } else { "block" };
         let resources_offered = fate == Fate::Withhold;
         let degraded = Degraded { subject: Subject::Reply, action, resources_offered };
@@ -298,6 +302,22 @@ fn screened(answer: &mut Value) -> Option<&mut Vec<Value>> {
     screen_envelope(answer.as_object_mut()?);
     let choices = answer.get_mut("choices")?.as_array_mut()?;
     (1..=MOST_CHOICES).contains(&choices.len()).then_some(choices)
+}
+
+/// The least that a person gets.
+const fn least_action(mode: PersonFail) -> UserAction {
+    match mode {
+        PersonFail::Support => UserAction::Support,
+        PersonFail::Pass => UserAction::Allow,
+    }
+}
+
+/// What becomes of a reply of which something failed.
+const fn failed(mode: ReplyFail) -> Fate {
+    match mode {
+        ReplyFail::Replace => Fate::Withhold,
+        ReplyFail::Pass => Fate::Show,
+    }
 }
 
 fn withholds(action: ReplyAction, on_revise: OnRevise) -> bool {

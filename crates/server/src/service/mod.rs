@@ -17,11 +17,13 @@ use std::time::Instant;
 
 use mindrail_core::assessor::StateError;
 use mindrail_core::conversation::Turn;
+use mindrail_core::policy::date::Date;
+use mindrail_core::policy::offer::Circumstances;
 use serde::Serialize;
 
 pub use self::person::{GuardAnswer, GuardRequest, Progress};
 pub use self::reply::{Candidate, ReplyAnswer, ReplyRequest, replies_verdict};
-pub(crate) use self::sent::{Course, Degraded, History, Judged, Part, PersonSide, Sent};
+pub(crate) use self::sent::{Degraded, History, Part, PersonSide, Sent};
 use crate::judge::{Judge, UnderWay};
 use crate::store::{Commit, Earlier, NewAnswer, Session, Store, StoreError, salted};
 use crate::tenant::Tenant;
@@ -47,6 +49,13 @@ pub struct Call<'a> {
     pub began: Instant,
     /// The request as it came, which a second one with the key must equal.
     pub request: &'a [u8],
+}
+
+impl Call<'_> {
+    /// What is known of the person beside what they say.
+    fn circumstances(&self) -> Circumstances {
+        Circumstances::unknown(Date::of_unix_ms(self.at_ms))
+    }
 }
 
 /// Why there is no answer.

@@ -167,7 +167,7 @@ impl Service {
         }
         let new = &messages.turns[taken_up.already..];
         let scanned = Span { first: (taken_up.first + taken_up.already) as u64, turns: new.len() as u64 };
-        let report = taken_up.course.report(id(), turns.clone());
+        let report = taken_up.course.report(id(), turns.clone(), &call.circumstances());
         let decision = record::decision(self, call, Subject::Person, scanned).with_report(&report, &turns);
         let tracker = taken_up.course.tracker();
         let conversation = Progress {

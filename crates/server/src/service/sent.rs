@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mindrail_core::conversation::Role;
 use mindrail_core::language::Language;
-use mindrail_core::policy::resources::Offer;
+use mindrail_core::policy::offer::{Offer, Person};
+use mindrail_core::tracker::Tracker;
 use mindrail_core::verdict::{ReplyAction, UserAction};
 use serde::Serialize;
 use serde_json::Value;
@@ -132,8 +133,9 @@ impl Service {
     /// Where the model broke down: nothing was scored, and nothing is known of anybody.
     pub(crate) fn unseen(&self, action: UserAction, call: Call<'_>) -> PersonSide {
         let language = Language::Mix;
-        let offer = call.tenant.policy.resources.offer(language);
-        let course = Course::new(self.begin(call.tenant));
+        let course = self.begin(call.tenant);
+        let offer = offer(language, course.tracker(), call);
+        let course = Course::new(course);
         PersonSide { decision: None, action, language, offer, history: History::Whole, course }
     }
 
@@ -152,7 +154,7 @@ impl Service {
             decision: None,
             action: decided.answer.report.verdict.action,
             language,
-            offer: call.tenant.policy.resources.offer(language),
+            offer: offer(language, course.tracker(), call),
             history,
             course: Course::new(course),
         };
@@ -236,6 +238,13 @@ impl Service {
         commit.person.clone_from(&sent.person);
         Decided { answer: Judged::default(), commits: vec![commit] }
     }
+}
+
+/// What a person may be offered, whatever the verdict.
+fn offer(language: Language, tracker: &Tracker, call: Call<'_>) -> Offer {
+    let circumstances = call.circumstances();
+    let person = Person::of(&circumstances, language, tracker);
+    call.tenant.policy.offer(&person, circumstances.today)
 }
 
 fn read(sent: &Sent) -> Result<Messages, ServiceError> {
