@@ -5,6 +5,7 @@ mod check;
 mod data;
 mod model;
 mod program;
+mod proxy;
 mod score;
 mod serve;
 mod shared;

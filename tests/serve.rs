@@ -14,15 +14,15 @@ use serde_json::{Value, json};
 use crate::program::Folder;
 
 /// A server on a free port, with its store in a folder.
-struct Server {
+pub(crate) struct Server {
     child: Child,
     address: String,
 }
 
 /// An answer from the wire.
-struct Answer {
-    status: u16,
-    body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: String,
 }
 
 impl Server {
@@ -31,8 +31,13 @@ impl Server {
     }
 
     fn start_with(folder: &Folder, environment: &[(&str, &str)]) -> Self {
+        Self::start_as(folder, &[], environment)
+    }
+
+    pub(crate) fn start_as(folder: &Folder, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_mindrail"))
             .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(arguments)
             .current_dir(folder.path(""))
             .envs(environment.iter().copied())
             .stderr(Stdio::piped())
@@ -47,7 +52,7 @@ impl Server {
         Self { child, address }
     }
 
-    fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> std::io::Result<Answer> {
+    pub(crate) fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> std::io::Result<Answer> {
         let mut stream = TcpStream::connect(&self.address)?;
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
         let length = body.len();
@@ -67,7 +72,7 @@ impl Server {
         Ok(Answer { status, body: body.to_owned() })
     }
 
-    fn post(&self, path: &str, request: &Value) -> (u16, Value) {
+    pub(crate) fn post(&self, path: &str, request: &Value) -> (u16, Value) {
         let answer = self.ask("POST", path, "", &request.to_string()).expect("an answer");
         (answer.status, serde_json::from_str(&answer.body).expect("JSON"))
     }

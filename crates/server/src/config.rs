@@ -312,7 +312,10 @@ mod tests {
                 "[tenants.a.upstream]\nurl = \"file:///x\"",
                 "/mindrail.toml: tenants.a: upstream: the endpoint is no URL",
             ),
-            ("[tenants.a.upstream]\nurl = \"http://h\"\nwindw = 1", "/mindrail.toml:3: unknown field `windw`"),
+            (
+                "[tenants.a.upstream]\nurl = \"http://h\"\nwindw = 1",
+                "/mindrail.toml:3: unknown field `windw`",
+            ),
             (
                 "[[tenants.a.webhooks]]\nname = \"w\"\nurl = \"http://localhost.example\"\nsecret_env = \"PATH\"",
                 "/mindrail.toml: tenants.a: webhook w: expected https",

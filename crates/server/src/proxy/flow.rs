@@ -204,7 +204,8 @@ impl Flow {
             growing.push(&text);
             needs.push(((index, place), growing.text().len()));
         }
-        let Some(finish) = object.get("finish_reason").filter(|finish| !finish.is_null() && *finish != "") else {
+        let Some(finish) = object.get("finish_reason").filter(|finish| !finish.is_null() && *finish != "")
+        else {
             return Ok(true);
         };
         let filtered = finish == "content_filter";
@@ -279,7 +280,9 @@ impl Flow {
         while self.queue.front().is_some_and(|held| self.may_leave(held)) {
             let Some(held) = self.queue.pop_front() else { break };
             for ((index, place), end) in held.needs {
-                if let Some(text) = self.choices.get_mut(&index).and_then(|choice| choice.texts.get_mut(&place)) {
+                if let Some(text) =
+                    self.choices.get_mut(&index).and_then(|choice| choice.texts.get_mut(&place))
+                {
                     text.was_shown(end);
                 }
             }
@@ -296,7 +299,8 @@ impl Flow {
 
     /// Whether the guard has ended every choice, so that the assistant need not go on.
     pub(super) fn is_ended(&self) -> bool {
-        self.choices.len() as u64 >= self.expected && self.choices.values().all(|choice| choice.ended.is_some())
+        self.choices.len() as u64 >= self.expected
+            && self.choices.values().all(|choice| choice.ended.is_some())
     }
 
     fn may_leave(&self, held: &Held) -> bool {
@@ -309,16 +313,23 @@ impl Flow {
 
     /// Takes choices that the guard has ended out of what waits.
     fn drop_ended(&mut self) {
-        let ended: BTreeSet<u64> =
-            self.choices.iter().filter(|(_, choice)| choice.ended.is_some()).map(|(&index, _)| index).collect();
+        let ended: BTreeSet<u64> = self
+            .choices
+            .iter()
+            .filter(|(_, choice)| choice.ended.is_some())
+            .map(|(&index, _)| index)
+            .collect();
         if ended.is_empty() {
             return;
         }
         self.queue.retain_mut(|held| {
             held.needs.retain(|((index, _), _)| !ended.contains(index));
-            let Some(choices) = held.chunk.get_mut("choices").and_then(Value::as_array_mut) else { return true };
+            let Some(choices) = held.chunk.get_mut("choices").and_then(Value::as_array_mut) else {
+                return true;
+            };
             let had = !choices.is_empty();
-            choices.retain(|choice| !ended.contains(&choice.get("index").and_then(Value::as_u64).unwrap_or(0)));
+            choices
+                .retain(|choice| !ended.contains(&choice.get("index").and_then(Value::as_u64).unwrap_or(0)));
             !had || !choices.is_empty()
         });
     }
@@ -364,7 +375,12 @@ impl Choice {
 }
 
 /// A chunk with one choice's piece in the envelope of an answer.
-pub(super) fn chunk(envelope: &Map<String, Value>, choice: u64, delta: &Value, finish: Option<&str>) -> Value {
+pub(super) fn chunk(
+    envelope: &Map<String, Value>,
+    choice: u64,
+    delta: &Value,
+    finish: Option<&str>,
+) -> Value {
     let mut chunk = envelope.clone();
     chunk.insert("object".to_owned(), json!("chat.completion.chunk"));
     let choice = json!({"index": choice, "delta": delta, "logprobs": null, "finish_reason": finish});
@@ -373,4 +389,4 @@ pub(super) fn chunk(envelope: &Map<String, Value>, choice: u64, delta: &Value, f
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

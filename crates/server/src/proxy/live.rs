@@ -113,7 +113,9 @@ impl Live {
 
     async fn release(&mut self) {
         let leaving = self.flow.release();
-        if leaving.iter().any(|leaving| matches!(leaving, Leaving::Farewell(farewell) if farewell.reason == Reason::NoAnswer)) {
+        if leaving.iter().any(
+            |leaving| matches!(leaving, Leaving::Farewell(farewell) if farewell.reason == Reason::NoAnswer),
+        ) {
             self.talk.note_no_answer().await;
         }
         for leaving in leaving {

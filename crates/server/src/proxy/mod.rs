@@ -91,3 +91,6 @@ async fn caller(shared: &Arc<Shared>, headers: &HeaderMap) -> Result<(Caller, Ar
     })?;
     Ok((caller, upstream))
 }
+
+#[cfg(test)]
+mod tests;

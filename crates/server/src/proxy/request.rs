@@ -44,7 +44,8 @@ impl Asked {
     pub(super) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self, Failure> {
         let read = |name: &str| -> Result<Option<String>, Failure> {
             let Some(value) = headers.get(name) else { return Ok(None) };
-            let value = value.to_str().map_err(|_| Failure::invalid(format!("{name}: expected visible ASCII")))?;
+            let value =
+                value.to_str().map_err(|_| Failure::invalid(format!("{name}: expected visible ASCII")))?;
             Ok(Some(value.to_owned()).filter(|value| !value.is_empty()))
         };
         let asked = Self::of_body(body)?;
@@ -76,7 +77,9 @@ impl Asked {
             }
         }
         check_modalities(&body)?;
-        let text = |value: Option<&Value>| value.and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
+        let text = |value: Option<&Value>| {
+            value.and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
+        };
         let of_metadata = |key: &str| text(body.get("metadata").and_then(|metadata| metadata.get(key)));
         let person = text(body.get("safety_identifier")).or_else(|| text(body.get("user")));
         let sent = Sent { conversation: of_metadata("conversation_id"), person, messages };
@@ -108,9 +111,9 @@ impl Asked {
 }
 
 fn add_note(messages: &mut Vec<Value>, note: &str) {
-    let instructions = messages.first_mut().filter(|first| {
-        matches!(first.get("role").and_then(Value::as_str), Some("system" | "developer"))
-    });
+    let instructions = messages
+        .first_mut()
+        .filter(|first| matches!(first.get("role").and_then(Value::as_str), Some("system" | "developer")));
     match instructions.and_then(|first| first.get_mut("content")) {
         Some(Value::String(text)) => {
             text.push_str("\n\n");
@@ -125,7 +128,9 @@ fn check_modalities(body: &Map<String, Value>) -> Result<(), Failure> {
     match body.get("modalities") {
         None | Some(Value::Null) => {}
         Some(Value::Array(kinds)) if kinds.iter().all(|kind| kind == "text") => {}
-        Some(_) => return Err(refused("modalities", "more than text", "`[\"text\"]`: nothing else is scanned")),
+        Some(_) => {
+            return Err(refused("modalities", "more than text", "`[\"text\"]`: nothing else is scanned"));
+        }
     }
     if body.get("audio").is_some_and(|audio| !audio.is_null()) {
         return Err(refused("audio", "a value", "none: sound is not scanned"));
@@ -198,11 +203,17 @@ mod tests {
             "messages": messages(), "metadata": {"conversation_id": "c-1"}, "user": "u", "safety_identifier": "p",
         });
         let asked = read(&body).expect("a request");
-        assert_eq!((asked.sent.conversation.as_deref(), asked.sent.person.as_deref()), (Some("c-1"), Some("p")));
+        assert_eq!(
+            (asked.sent.conversation.as_deref(), asked.sent.person.as_deref()),
+            (Some("c-1"), Some("p"))
+        );
         let mut headers = HeaderMap::new();
         headers.insert(CONVERSATION, "c-2".parse().expect("a value"));
         let asked = Asked::read(&headers, body.to_string().as_bytes()).expect("a request");
-        assert_eq!((asked.sent.conversation.as_deref(), asked.sent.person.as_deref()), (Some("c-2"), Some("p")));
+        assert_eq!(
+            (asked.sent.conversation.as_deref(), asked.sent.person.as_deref()),
+            (Some("c-2"), Some("p"))
+        );
     }
 
     #[test]
@@ -221,14 +232,19 @@ mod tests {
             let mut body = json!({"messages": messages()});
             body[key] = value;
             let failure = read(&body).expect_err(key);
-            assert!(failure.message.starts_with(key) && !failure.message.contains("zebra"), "{}", failure.message);
+            assert!(
+                failure.message.starts_with(key) && !failure.message.contains("zebra"),
+                "{}",
+                failure.message
+            );
         }
     }
 
     #[test]
     fn a_note_joins_the_instructions_and_nothing_else_changes() {
         let with = |messages: Value| -> Value {
-            let asked = read(&json!({"messages": messages, "seed": 7, "new_field": {"a": [1]}})).expect("a request");
+            let asked =
+                read(&json!({"messages": messages, "seed": 7, "new_field": {"a": [1]}})).expect("a request");
             let body: Value = serde_json::from_slice(&asked.body_with(Some("note"))).expect("JSON");
             assert_eq!((&body["seed"], &body["new_field"]), (&json!(7), &json!({"a": [1]})));
             body["messages"].clone()
@@ -240,7 +256,8 @@ mod tests {
             json!([{"role": "system", "content": "be kind\n\nnote"}, user])
         );
         assert_eq!(
-            with(json!([{"role": "developer", "content": [{"type": "text", "text": "a"}]}, user]))[0]["content"][1],
+            with(json!([{"role": "developer", "content": [{"type": "text", "text": "a"}]}, user]))[0]["content"]
+                [1],
             json!({"type": "text", "text": "note"})
         );
     }

@@ -46,7 +46,8 @@ impl Done {
 
 /// What the guard's own answers have in common.
 pub(super) fn own_envelope(model: &str) -> Map<String, Value> {
-    let envelope = json!({"id": format!("chatcmpl-{}", random_name()), "created": now_ms() / 1_000, "model": model});
+    let envelope =
+        json!({"id": format!("chatcmpl-{}", random_name()), "created": now_ms() / 1_000, "model": model});
     match envelope {
         Value::Object(envelope) => envelope,
         _ => Map::new(),
@@ -99,7 +100,12 @@ pub(super) fn pieces(
 }
 
 /// The end of a choice in the guard's words, after what was shown of it.
-pub(super) fn farewell(envelope: &Map<String, Value>, farewell: &Farewell, words: &str, beside: Value) -> [Value; 2] {
+pub(super) fn farewell(
+    envelope: &Map<String, Value>,
+    farewell: &Farewell,
+    words: &str,
+    beside: Value,
+) -> [Value; 2] {
     let between = match farewell.follows {
         Follows::Nothing => "",
         Follows::Sentence => "\n\n",
@@ -123,11 +129,16 @@ pub(super) fn as_pieces(answer: &Value) -> Vec<Value> {
     for choice in choices.iter().filter_map(Value::as_array).flatten() {
         let index = choice.get("index").and_then(Value::as_u64).unwrap_or(0);
         let mut delta = choice.get("message").cloned().unwrap_or_else(|| json!({}));
-        for (place, call) in delta.get_mut("tool_calls").and_then(Value::as_array_mut).into_iter().flatten().enumerate() {
+        for (place, call) in
+            delta.get_mut("tool_calls").and_then(Value::as_array_mut).into_iter().flatten().enumerate()
+        {
             call["index"] = json!(place);
         }
         let finish = choice.get("finish_reason").and_then(Value::as_str).unwrap_or("stop");
-        chunks.extend([chunk(&envelope, index, &delta, None), chunk(&envelope, index, &json!({}), Some(finish))]);
+        chunks.extend([
+            chunk(&envelope, index, &delta, None),
+            chunk(&envelope, index, &json!({}), Some(finish)),
+        ]);
     }
     if let Some(usage) = usage.filter(|usage| !usage.is_null()) {
         let mut last = chunk(&envelope, 0, &json!({}), None);

@@ -49,7 +49,9 @@ pub(super) fn screen_envelope(envelope: &mut Map<String, Value>) {
     envelope.retain(|key, value| match key.as_str() {
         "choices" => true,
         "id" | "object" | "model" | "system_fingerprint" | "service_tier" | "provider" => {
-            value.as_str().is_none_or(|name| name.chars().count() <= LONGEST_NAME) && !value.is_object() && !value.is_array()
+            value.as_str().is_none_or(|name| name.chars().count() <= LONGEST_NAME)
+                && !value.is_object()
+                && !value.is_array()
         }
         key => is_sign(key) && !holds_text(value),
     });
@@ -270,7 +272,10 @@ fn holds_text(value: &Value) -> bool {
 /// name, and no address of anything.
 fn is_sign(text: &str) -> bool {
     let signs = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:/@+=#".contains(&byte);
-    text.len() <= LONGEST_SIGN && text.bytes().all(signs) && !text.contains("//") && !text.starts_with("data:")
+    text.len() <= LONGEST_SIGN
+        && text.bytes().all(signs)
+        && !text.contains("//")
+        && !text.starts_with("data:")
 }
 
 fn is_address(text: &str) -> bool {
@@ -431,8 +436,23 @@ mod tests {
             Just(json!("a-1")),
         ];
         let key = prop::sample::select(vec![
-            "content", "refusal", "reasoning", "tool_calls", "function", "arguments", "type", "text", "name",
-            "annotations", "reasoning_details", "data", "other", "input", "summary", "function_call", "index",
+            "content",
+            "refusal",
+            "reasoning",
+            "tool_calls",
+            "function",
+            "arguments",
+            "type",
+            "text",
+            "name",
+            "annotations",
+            "reasoning_details",
+            "data",
+            "other",
+            "input",
+            "summary",
+            "function_call",
+            "index",
         ]);
         leaf.prop_recursive(4, 40, 5, move |inner| {
             prop_oneof![

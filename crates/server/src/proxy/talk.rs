@@ -11,19 +11,19 @@ use std::time::Instant;
 
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
+use mindrail_core::policy::Policy;
 use mindrail_core::policy::fail::{PersonFail, ReplyFail, UpstreamFail};
 use mindrail_core::policy::words::Occasion;
-use mindrail_core::policy::Policy;
 use mindrail_core::verdict::{ReplyAction, UserAction};
 use mindrail_llm::relay::Form;
 use serde_json::Value;
 
 use super::flow::{Fate, MOST_CHOICES, Reason, spoken};
+use super::live;
 use super::request::Asked;
 use super::respond::{self, Done};
 use super::scan::{screen_choice, screen_envelope};
 use super::upstream::{Began, NoAnswer, OnRevise, SupportNote, Upstream, sent_back};
-use super::live;
 use crate::audit::{ReplyField, ReplyPart, Subject};
 use crate::http::{Asking, Caller, Failure, Shared, Undecided};
 use crate::service::{Answer, Degraded, Part, PersonSide, Sent, ServiceError};
@@ -49,7 +49,8 @@ impl Asker {
     pub(super) async fn judge_person(&self, sent: &Arc<Sent>) -> Result<PersonSide, Failure> {
         for _ in 0..TRIES {
             let put = Arc::clone(sent);
-            let decided = self.shared.try_decide(self.asking(), move |service, call| service.judge_sent(&put, call));
+            let decided =
+                self.shared.try_decide(self.asking(), move |service, call| service.judge_sent(&put, call));
             match decided.await {
                 Ok(Answer::New(person)) => return Ok(person),
                 Err(Undecided::Service(ServiceError::WentOn)) => {}
@@ -67,7 +68,8 @@ impl Asker {
     /// The store does not answer: what was sent is judged alone.
     async fn person_unwritten(&self, sent: &Arc<Sent>) -> Result<PersonSide, Failure> {
         let put = Arc::clone(sent);
-        let judged = self.shared.work_out(self.asking(), move |service, call| service.judge_alone(&put, call));
+        let judged =
+            self.shared.work_out(self.asking(), move |service, call| service.judge_alone(&put, call));
         let least = least_action(self.caller.tenant.policy.fail.person_store);
         match judged.await {
             Ok(person) => Ok(PersonSide { action: person.action.max(least), ..person }),
@@ -80,7 +82,11 @@ impl Asker {
     async fn person_unseen(&self, sent: &Arc<Sent>) -> Result<PersonSide, Failure> {
         let action = least_action(self.caller.tenant.policy.fail.person_model);
         let wire = if action == UserAction::Allow { "allow" } else { "support" };
-        let noted = Degraded { subject: Subject::Person, action: wire, resources_offered: action > UserAction::Allow };
+        let noted = Degraded {
+            subject: Subject::Person,
+            action: wire,
+            resources_offered: action > UserAction::Allow,
+        };
         self.note(noted, sent).await;
         Ok(self.shared.work_out(self.asking(), move |service, call| Ok(service.unseen(action, call))).await?)
     }
@@ -88,7 +94,9 @@ impl Asker {
     /// Notes what was done where nothing could be scored, if that can be noted.
     async fn note(&self, degraded: Degraded, sent: &Arc<Sent>) {
         let put = Arc::clone(sent);
-        let noted = self.shared.decide_next(self.asking(), move |service, call| Ok(service.note(&degraded, &put, call)));
+        let noted = self
+            .shared
+            .decide_next(self.asking(), move |service, call| Ok(service.note(&degraded, &put, call)));
         // A store that cannot write it down has nowhere to say so, and `readyz` tells.
         let _ = noted.await;
     }
@@ -193,15 +201,20 @@ impl Talk {
 
     /// What happens to texts of the reply, up to the first that is withheld.
     pub(super) async fn judge(&self, parts: Vec<Part>) -> Vec<Fate> {
-        let (course, sent, on_revise) = (self.person.course.clone(), Arc::clone(&self.sent), self.upstream.on_revise);
+        let (course, sent, on_revise) =
+            (self.person.course.clone(), Arc::clone(&self.sent), self.upstream.on_revise);
         let parts = Arc::new(parts);
         let put = Arc::clone(&parts);
         let decided = self.asker.shared.decide_next(self.asker.asking(), move |service, call| {
             service.judge_parts((&course, &sent), &put, |action| withholds(action, on_revise), call)
         });
         match decided.await {
-            Ok(Answer::New(judged)) => judged.actions.into_iter().map(|action| fate(action, on_revise)).collect(),
-            Err(Undecided::Service(ServiceError::Store(_) | ServiceError::WentOn)) => self.judge_unwritten(parts).await,
+            Ok(Answer::New(judged)) => {
+                judged.actions.into_iter().map(|action| fate(action, on_revise)).collect()
+            }
+            Err(Undecided::Service(ServiceError::Store(_) | ServiceError::WentOn)) => {
+                self.judge_unwritten(parts).await
+            }
             _ => self.reply_unseen(parts.len()).await,
         }
     }
@@ -209,15 +222,18 @@ impl Talk {
     /// The store does not answer: the texts are judged, and the policy says what that is
     /// worth.
     async fn judge_unwritten(&self, parts: Arc<Vec<Part>>) -> Vec<Fate> {
-        let (course, sent, on_revise) = (self.person.course.clone(), Arc::clone(&self.sent), self.upstream.on_revise);
+        let (course, sent, on_revise) =
+            (self.person.course.clone(), Arc::clone(&self.sent), self.upstream.on_revise);
         let count = parts.len();
         let judged = self.asker.shared.work_out(self.asker.asking(), move |service, call| {
-            let judged = service.judge_parts((&course, &sent), &parts, |action| withholds(action, on_revise), call)?;
+            let judged =
+                service.judge_parts((&course, &sent), &parts, |action| withholds(action, on_revise), call)?;
             Ok(judged.answer().actions.clone())
         });
         let Ok(actions) = judged.await else { return self.reply_unseen(count).await };
         let unwritten = failed(self.policy().fail.reply_store);
-        let worse = |action| if fate(action, on_revise) == Fate::Withhold { Fate::Withhold } else { unwritten };
+        let worse =
+            |action| if fate(action, on_revise) == Fate::Withhold { Fate::Withhold } else { unwritten };
         actions.into_iter().map(worse).collect()
     }
 

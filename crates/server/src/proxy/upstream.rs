@@ -252,7 +252,12 @@ impl NoAnswer {
 
 impl Upstream {
     /// Asks for a completion.
-    pub(super) async fn chat(&self, headers: &HeaderMap, body: Vec<u8>, form: Form) -> Result<Began, NoAnswer> {
+    pub(super) async fn chat(
+        &self,
+        headers: &HeaderMap,
+        body: Vec<u8>,
+        form: Form,
+    ) -> Result<Began, NoAnswer> {
         let asked = self.relay.chat(kept(headers, |name| SENT_ON.contains(&name)), body, form);
         let relayed = self.begun(asked).await?;
         if is_of_type(relayed.headers(), "text/event-stream") {
@@ -262,7 +267,11 @@ impl Upstream {
     }
 
     /// Asks which models there are; the answer as it is.
-    pub(super) async fn models(&self, headers: &HeaderMap, model: Option<&str>) -> Result<(HeaderMap, Vec<u8>), NoAnswer> {
+    pub(super) async fn models(
+        &self,
+        headers: &HeaderMap,
+        model: Option<&str>,
+    ) -> Result<(HeaderMap, Vec<u8>), NoAnswer> {
         let asked = self.relay.models(kept(headers, |name| SENT_ON.contains(&name)), model);
         let relayed = self.begun(asked).await?;
         let headers = sent_back(relayed.headers());
@@ -437,7 +446,6 @@ fn kept(headers: &HeaderMap, keep: impl Fn(&str) -> bool) -> HeaderMap {
     kept.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -479,6 +487,8 @@ mod tests {
         };
         assert!(with(|settings| settings.window.least = 0).contains("window"));
         assert!(with(|settings| settings.idle_timeout_s = 0).contains("idle_timeout_s"));
-        assert!(with(|settings| settings.key_env = Some("MINDRAIL_NO_SUCH".into())).contains("MINDRAIL_NO_SUCH"));
+        assert!(
+            with(|settings| settings.key_env = Some("MINDRAIL_NO_SUCH".into())).contains("MINDRAIL_NO_SUCH")
+        );
     }
 }

@@ -144,10 +144,8 @@ impl Service {
         check_name("person_id", request.person_id.as_deref())?;
         let messages = Messages::read(&request.messages)?;
         let taken_up = self.take_up(request, &messages.turns, call)?;
-        let names = Names {
-            conversation: request.conversation_id.as_deref(),
-            person: request.person_id.as_deref(),
-        };
+        let names =
+            Names { conversation: request.conversation_id.as_deref(), person: request.person_id.as_deref() };
         Ok(self.go_on(taken_up, &messages, names, call)?.0)
     }
 

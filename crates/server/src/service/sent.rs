@@ -19,7 +19,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::person::{Messages, Names, TakenUp, new_session};
-use super::{Call, Decided, MOST_TURNS, Numbered, Service, ServiceError, check_name, record, turn_digest, within};
+use super::{
+    Call, Decided, MOST_TURNS, Numbered, Service, ServiceError, check_name, record, turn_digest, within,
+};
 use crate::audit::{ReplyPart, Span, Status, Subject};
 use crate::judge::UnderWay;
 use crate::store::Commit;
@@ -113,7 +115,11 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError`]; nothing was decided then.
-    pub(crate) fn judge_sent(&self, sent: &Sent, call: Call<'_>) -> Result<Decided<PersonSide>, ServiceError> {
+    pub(crate) fn judge_sent(
+        &self,
+        sent: &Sent,
+        call: Call<'_>,
+    ) -> Result<Decided<PersonSide>, ServiceError> {
         let messages = read(sent)?;
         let (taken_up, messages, history) = self.take_up_sent(sent, messages, call)?;
         self.person_side(taken_up, &messages, history, sent, call)
@@ -183,8 +189,7 @@ impl Service {
             return Ok((taken_up, messages, History::Joined));
         };
         let digests = self.store().digests(&call.tenant.name, name, 0)?;
-        let sent: Vec<String> =
-            messages.turns.iter().map(|turn| turn_digest(&session.salt, turn)).collect();
+        let sent: Vec<String> = messages.turns.iter().map(|turn| turn_digest(&session.salt, turn)).collect();
         let history = if sent.starts_with(&digests) { History::Whole } else { History::Joined };
         // Instructions are not scored, and some clients write the time of day into them.
         let speech = |place: &usize| history == History::Whole || messages.turns[*place].role != Role::System;
