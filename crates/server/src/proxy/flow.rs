@@ -232,7 +232,16 @@ impl Flow {
         }
     }
 
-    /// What must be judged now, at most one text for each choice and place.
+    /// No more can be judged: choices of which anything waits have no end.
+    pub(super) fn give_up(&mut self) {
+        for choice in self.choices.values_mut().filter(|choice| choice.ended.is_none()) {
+            if choice.texts.values().any(|text| text.judged() < text.text().len()) {
+                choice.ended = Some(Reason::NoAnswer);
+            }
+        }
+    }
+
+    /// What must be judged now, of each text from its beginning on.
     pub(super) fn due(&self) -> Vec<Due> {
         let mut due = Vec::new();
         for (&index, choice) in self.choices.iter().filter(|(_, choice)| choice.ended.is_none()) {
@@ -305,9 +314,18 @@ impl Flow {
 
     fn may_leave(&self, held: &Held) -> bool {
         held.needs.iter().all(|((index, place), end)| {
-            let text = self.choices.get(index).and_then(|choice| choice.texts.get(place));
-            // White space alone says nothing.
-            text.is_some_and(|text| text.judged() >= *end || text.text()[..*end].trim().is_empty())
+            let Some(text) = self.choices.get(index).and_then(|choice| choice.texts.get(place)) else {
+                return false;
+            };
+            match place.field {
+                // Half a call is no call, and a client may not see that it is half a one.
+                ReplyField::ToolCall => text.is_settled(),
+                // White space alone says nothing.
+                ReplyField::Content
+                | ReplyField::Refusal
+                | ReplyField::Reasoning
+                | ReplyField::Annotation => text.judged() >= *end || text.text()[..*end].trim().is_empty(),
+            }
         })
     }
 
@@ -352,12 +370,7 @@ impl Choice {
 
     /// Whether it has said nothing that a person or a program could go by.
     fn is_silent(&self) -> bool {
-        let speaks = |field: ReplyField| {
-            matches!(field, ReplyField::Content | ReplyField::Refusal | ReplyField::ToolCall)
-        };
-        !self.texts.iter().any(|(place, text)| {
-            speaks(place.field) && (place.field == ReplyField::ToolCall || !text.is_blank())
-        })
+        !self.texts.iter().any(|(place, text)| place.speaks(text.text()))
     }
 
     fn farewell(&mut self, index: u64, reason: Reason) -> Farewell {
@@ -386,6 +399,48 @@ pub(super) fn chunk(
     let choice = json!({"index": choice, "delta": delta, "logprobs": null, "finish_reason": finish});
     chunk.insert("choices".to_owned(), json!([choice]));
     Value::Object(chunk)
+}
+
+/// Takes any bytes as the events of a stream, and reads it to its end; texts that hold
+/// `bad` are withheld. `fuzz/` calls this.
+///
+/// # Panics
+/// Where a word leaves that was not judged.
+#[doc(hidden)]
+pub fn fuzz_stream(bytes: &[u8]) {
+    let sizes = WindowSizes { least: 4, most: 16 };
+    let mut flow = Flow::new(sizes, ToolNames::new(), 1);
+    let mut parser = mindrail_llm::sse::SseParser::default();
+    let mut events = parser.push(bytes);
+    events.extend(parser.finish());
+    let chunks = events.into_iter().filter_map(|event| serde_json::from_str(&event.data).ok());
+    for chunk in chunks {
+        if flow.take(chunk).is_err() {
+            break;
+        }
+        fuzz_settle(&mut flow);
+    }
+    flow.end(Ended::Broken);
+    fuzz_settle(&mut flow);
+    assert!(flow.queue.is_empty(), "something waits for ever");
+}
+
+fn fuzz_settle(flow: &mut Flow) {
+    while let Some(due) = flow.due().first() {
+        let fate = if due.part.text.contains("bad") { Fate::Withhold } else { Fate::Show };
+        if flow.settle(due, fate).is_err() {
+            flow.end(Ended::Broken);
+            flow.give_up();
+            break;
+        }
+    }
+    for leaving in flow.release() {
+        let left = match leaving {
+            Leaving::Chunk(chunk) => chunk.pointer("/choices/0/delta/content").cloned().unwrap_or_default(),
+            Leaving::Farewell(farewell) => Value::from(farewell.before),
+        };
+        assert!(!left.as_str().unwrap_or_default().contains("bad"), "a word left that was withheld");
+    }
 }
 
 #[cfg(test)]

@@ -81,7 +81,7 @@ impl Live {
         self.events = None;
         self.flow.end(ended);
         if self.judge().await.is_err() {
-            self.flow.end(Ended::Broken);
+            self.flow.give_up();
         }
         self.release().await;
         self.out.push_back(respond::DONE.to_owned());

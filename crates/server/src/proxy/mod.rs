@@ -92,5 +92,12 @@ async fn caller(shared: &Arc<Shared>, headers: &HeaderMap) -> Result<(Caller, Ar
     Ok((caller, upstream))
 }
 
+/// What the fuzz targets in `fuzz/` call. It is no interface.
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use super::flow::fuzz_stream;
+    pub use super::request::fuzz_request;
+}
+
 #[cfg(test)]
 mod tests;

@@ -110,6 +110,14 @@ impl Asked {
     }
 }
 
+/// Reads any bytes as a request, and writes it on; `fuzz/` calls this.
+#[doc(hidden)]
+pub fn fuzz_request(bytes: &[u8]) {
+    if let Ok(asked) = Asked::of_body(bytes) {
+        let _ = asked.body_with(Some("note"));
+    }
+}
+
 fn add_note(messages: &mut Vec<Value>, note: &str) {
     let instructions = messages
         .first_mut()

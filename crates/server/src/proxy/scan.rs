@@ -36,6 +36,15 @@ impl Place {
     pub(super) const fn once(field: ReplyField) -> Self {
         Self { field, number: 0 }
     }
+
+    /// Whether a text here is an answer that a person or a program can go by.
+    pub(super) fn speaks(self, text: &str) -> bool {
+        match self.field {
+            ReplyField::Content | ReplyField::Refusal => !text.trim().is_empty(),
+            ReplyField::ToolCall => true,
+            ReplyField::Reasoning | ReplyField::Annotation => false,
+        }
+    }
 }
 
 /// What one message, or a piece of one, says.
@@ -78,7 +87,8 @@ pub(super) fn screen_choice(choice: &mut Map<String, Value>, said: &str, tools: 
 fn screen_message(message: &mut Map<String, Value>, tools: &ToolNames) -> Texts {
     let mut texts = Texts::new();
     let mut push = |field, number, text: String| {
-        if !text.is_empty() {
+        // A call is one though it hands nothing to the tool.
+        if !text.is_empty() || field == ReplyField::ToolCall {
             texts.push((Place { field, number }, text));
         }
     };

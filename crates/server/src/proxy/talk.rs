@@ -22,9 +22,9 @@ use super::flow::{Fate, MOST_CHOICES, Reason, spoken};
 use super::live;
 use super::request::Asked;
 use super::respond::{self, Done};
-use super::scan::{screen_choice, screen_envelope};
+use super::scan::{Place, screen_choice, screen_envelope};
 use super::upstream::{Began, NoAnswer, OnRevise, SupportNote, Upstream, sent_back};
-use crate::audit::{ReplyField, ReplyPart, Subject};
+use crate::audit::{ReplyPart, Subject};
 use crate::http::{Asking, Caller, Failure, Shared, Undecided};
 use crate::service::{Answer, Degraded, Part, PersonSide, Sent, ServiceError};
 
@@ -250,29 +250,20 @@ impl Talk {
     /// An answer that came as a whole.
     async fn whole(&self, headers: HeaderMap, mut answer: Value) -> Response {
         let Some(choices) = screened(&mut answer) else { return self.unavailable().await };
-        let mut parts = Vec::new();
-        let mut reasons = vec![None; choices.len()];
+        let (mut reasons, mut parts) = (Vec::new(), Vec::new());
         for (place, choice) in choices.iter_mut().enumerate() {
-            let Some(object) = choice.as_object_mut() else { return self.unavailable().await };
-            let filtered = object.get("finish_reason").is_some_and(|reason| reason == "content_filter");
-            let texts = screen_choice(object, "message", &self.asked.tools);
-            let says = |field: ReplyField| field != ReplyField::Reasoning && field != ReplyField::Annotation;
-            let silent = !texts.iter().any(|(at, text)| {
-                says(at.field) && (at.field == ReplyField::ToolCall || !text.trim().is_empty())
-            });
-            reasons[place] = match (filtered, silent) {
+            let Some(choice) = choice.as_object_mut() else { return self.unavailable().await };
+            let texts = screen_choice(choice, "message", &self.asked.tools);
+            let filtered = choice.get("finish_reason").is_some_and(|reason| reason == "content_filter");
+            reasons.push(match (filtered, texts.iter().any(|(place, text)| place.speaks(text))) {
                 (true, _) => Some(Reason::Withheld),
-                (false, true) => Some(Reason::NoAnswer),
-                (false, false) => None,
-            };
-            let open = texts.into_iter().filter(|(_, text)| !text.trim().is_empty());
-            parts.extend(open.map(|(at, text)| {
-                let (choice, characters) = (place as u64, text.chars().count() as u64);
-                let part = ReplyPart { choice, field: at.field, characters, whole: true };
-                Part { part, text: spoken(at, &text) }
-            }));
+                (false, false) => Some(Reason::NoAnswer),
+                (false, true) => None,
+            });
+            parts.extend(texts.into_iter().map(|(at, text)| whole_part(place as u64, at, &text)));
         }
-        parts.retain(|part| !part.text.trim().is_empty());
+        // White space alone says nothing.
+        parts.retain(|part: &Part| !part.text.trim().is_empty());
         self.judge_all(parts, &mut reasons).await;
         for (choice, reason) in choices.iter_mut().zip(&reasons) {
             if let Some(reason) = reason {
@@ -286,11 +277,16 @@ impl Talk {
         if let Some(reason) = reasons.into_iter().flatten().next() {
             answer["mindrail"] = self.words(reason).1;
         }
+        self.finished(headers, &answer)
+    }
+
+    /// An answer that is whole and judged, in the form that was asked for.
+    fn finished(&self, headers: HeaderMap, answer: &Value) -> Response {
         if self.asked.streams {
-            let events = respond::events(&respond::as_pieces(&answer));
+            let events = respond::events(&respond::as_pieces(answer));
             return respond::event_answer(headers, events.into(), &self.person);
         }
-        respond::json_answer(headers, &answer, &self.person)
+        respond::json_answer(headers, answer, &self.person)
     }
 
     /// Judges texts of choices, and notes for each choice why it is replaced.
@@ -311,6 +307,13 @@ impl Talk {
             }
         }
     }
+}
+
+/// A text of a choice, all of it.
+fn whole_part(choice: u64, at: Place, text: &str) -> Part {
+    let characters = text.chars().count() as u64;
+    let part = ReplyPart { choice, field: at.field, characters, whole: true };
+    Part { part, text: spoken(at, text) }
 }
 
 /// The choices of an answer that has some, each an object.

@@ -73,7 +73,7 @@ impl Growing {
     /// Takes the next piece.
     pub fn push(&mut self, piece: &str) {
         self.text.push_str(piece);
-        self.closed &= piece.is_empty();
+        self.closed = false;
     }
 
     /// Says that no more comes, or not soon: what there is must be judged.
@@ -101,6 +101,11 @@ impl Growing {
         &self.text[self.shown..self.judged.max(self.shown)]
     }
 
+    /// Whether no more comes, or not soon, and all that came may be shown.
+    pub fn is_settled(&self) -> bool {
+        self.closed && (self.judged == self.text.len() || self.text.trim().is_empty())
+    }
+
     /// Whether anything was shown.
     pub fn is_shown(&self) -> bool {
         self.shown > 0
@@ -121,11 +126,6 @@ impl Growing {
         }
         due.retain(|&end| !self.text[..end].trim().is_empty());
         due
-    }
-
-    /// Whether all that has come says nothing.
-    pub fn is_blank(&self) -> bool {
-        self.text.trim().is_empty()
     }
 }
 
