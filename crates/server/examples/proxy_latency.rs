@@ -6,13 +6,15 @@
 //! cargo run --release -p mindrail-server --example proxy_latency -- 500
 //! ```
 //!
-//! The assistant sends the whole first window in one piece, so nothing is waited for.
+//! With `TMPDIR=/dev/shm` the store is in memory, and what is left is the proxy's own. The
+//! assistant sends the whole first window in one piece, so nothing is waited for.
 
 use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::serve::ListenerExt as _;
 use mindrail_core::assessment::{ConversationScores, ReplyScores, TurnAssessment, TurnScores, UserScores};
 use mindrail_core::assessor::{Assessor, ModelIdentity, StateError};
 use mindrail_core::calibration::{Calibration, Platt, RiskThreshold, RiskThresholds, SignalFloor};
@@ -198,6 +200,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))?;
     let proxy = listener.local_addr()?;
+    let listener = listener.tap_io(|io| {
+        let _ = io.set_nodelay(true);
+    });
     runtime.spawn(async move { axum::serve(listener, routes(serving)).await });
 
     measure(proxy, 20)?;

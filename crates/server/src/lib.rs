@@ -26,6 +26,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::RustlsConfig;
 use axum_server::{Handle, Server};
 use hyper_util::rt::TokioTimer;
@@ -94,14 +95,16 @@ pub fn run(
         match tls {
             None => {
                 listening(address);
-                let server = impatient(axum_server::from_tcp(listener)?.handle(handle));
-                server.serve(routes.into_make_service()).await
+                // Words of a stream do not wait until the caller has acknowledged those before.
+                let server = axum_server::from_tcp(listener)?.acceptor(NoDelayAcceptor::new());
+                impatient(server.handle(handle)).serve(routes.into_make_service()).await
             }
             Some(tls) => {
                 let certificate = certificate(&tls).await?;
                 tokio::spawn(renew(certificate.clone(), tls, tell));
                 listening(address);
                 let server = axum_server::from_tcp_rustls(listener, certificate)?;
+                let server = server.map(|tls| tls.acceptor(NoDelayAcceptor::new()));
                 impatient(server.handle(handle)).serve(routes.into_make_service()).await
             }
         }

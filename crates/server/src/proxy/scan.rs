@@ -337,7 +337,7 @@ mod tests {
 
     use super::*;
 
-    fn screened(message: Value) -> (Value, Vec<(ReplyField, u64, String)>) {
+    fn screened(message: &Value) -> (Value, Vec<(ReplyField, u64, String)>) {
         let mut choice = json!({"index": 0, "finish_reason": "stop", "message": message});
         let tools = ToolNames::from(["get_weather".to_owned()]);
         let texts = screen_choice(choice.as_object_mut().expect("an object"), "message", &tools);
@@ -364,7 +364,7 @@ mod tests {
             "function_call": {"name": "get_weather", "arguments": "seven"},
             "annotations": [{"type": "url_citation", "url_citation": {"title": "eight words", "url": "https://example.org/a"}}],
         });
-        let (after, mut texts) = screened(message.clone());
+        let (after, mut texts) = screened(&message);
         texts.sort();
         assert_eq!(
             texts,
@@ -393,12 +393,12 @@ mod tests {
             "images": [{"type": "image_url", "image_url": {"url": "https://example.org/picture.png"}}],
             "audio": {"id": "a", "data": "UklGRgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "transcript": "words"},
         });
-        let (after, texts) = screened(message);
+        let (after, texts) = screened(&message);
         let expected = json!({
             "role": "assistant", "content": "x", "new_flag": true, "new_id": "a-1", "new_numbers": [1, {"n": 2.5}],
         });
         assert_eq!((after, texts.len()), (expected, 1));
-        let (after, texts) = screened(json!({"content": [
+        let (after, texts) = screened(&json!({"content": [
             {"type": "text", "text": "x"}, {"type": "image_url", "image_url": {"url": "https://example.org/p"}},
             {"type": "text", "text": "y", "aside": "words beside it"},
         ]}));
@@ -476,7 +476,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_words_pass_that_are_not_among_the_texts(message in any_json()) {
-            let (after, texts) = screened(message);
+            let (after, texts) = screened(&message);
             let left = after.to_string().matches("secret words").count();
             let found: usize = texts.iter().map(|(_, _, text)| text.matches("secret words").count()).sum();
             prop_assert_eq!(left, found);

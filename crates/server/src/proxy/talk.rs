@@ -127,8 +127,8 @@ impl Talk {
         let body = self.asked.body_with(self.note_for_assistant().as_deref());
         match self.upstream.chat(headers, body, form).await {
             Ok(Began::Stream(events)) if self.asked.streams => Ok(live::answer(self, events)),
-            // Nobody asked for events.
-            Ok(Began::Stream(_)) => Ok(self.unavailable().await),
+            // Events that nobody asked for are no answer.
+            Ok(Began::Stream(_)) | Err(NoAnswer::Failed) => Ok(self.unavailable().await),
             Ok(Began::Whole(relayed)) => {
                 let headers = sent_back(relayed.headers());
                 match self.upstream.read(relayed).await {
@@ -136,7 +136,6 @@ impl Talk {
                     Err(_) => Ok(self.unavailable().await),
                 }
             }
-            Err(NoAnswer::Failed) => Ok(self.unavailable().await),
             // Whoever may be in danger gets words and not an error.
             Err(_) if self.person.action > UserAction::Allow => Ok(self.unavailable().await),
             Err(no_answer) => refused(no_answer),

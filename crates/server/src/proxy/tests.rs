@@ -154,9 +154,9 @@ impl Assistant {
     fn start(script: impl Fn(usize) -> Vec<Step> + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let (received, left) = (Arc::default(), Arc::default());
-        let (log, gone): (Arc<Mutex<Vec<Received>>>, Arc<Mutex<Vec<Instant>>>) =
-            (Arc::clone(&received), Arc::clone(&left));
+        let (received, left) =
+            (Arc::<Mutex<Vec<Received>>>::default(), Arc::<Mutex<Vec<Instant>>>::default());
+        let (log, gone) = (Arc::clone(&received), Arc::clone(&left));
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();

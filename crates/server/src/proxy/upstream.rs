@@ -292,16 +292,16 @@ impl Upstream {
             status if status.is_success() || status.is_redirection() => Err(NoAnswer::Failed),
             status => {
                 let body = relayed.whole(self.idle, LARGEST_ERROR).await.unwrap_or_default();
-                Err(self.refusal(status, body))
+                Err(self.refusal(status, &body))
             }
         }
     }
 
-    fn refusal(&self, status: StatusCode, body: Vec<u8>) -> NoAnswer {
-        match refused(status, &body) {
+    fn refusal(&self, status: StatusCode, body: &[u8]) -> NoAnswer {
+        match refused(status, body) {
             Outcome::Unauthorised { .. } => NoAnswer::Unauthorised,
             Outcome::BadRequest { .. } => {
-                let body = self.relay.redact(String::from_utf8_lossy(&body).into_owned());
+                let body = self.relay.redact(String::from_utf8_lossy(body).into_owned());
                 NoAnswer::Refused { status, body: body.into_bytes() }
             }
             _ => NoAnswer::Failed,

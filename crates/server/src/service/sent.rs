@@ -282,7 +282,7 @@ fn unknown(known: &[String], sent: &[String]) -> Vec<usize> {
         pairs.take_while(|(a, b)| a == b).count()
     };
     // Of equals `max_by_key` takes the last, so the places go backwards.
-    let end = (0..=sent.len()).rev().max_by_key(agreed).unwrap_or(0);
+    let end = (1..=sent.len()).rev().max_by_key(agreed).filter(|end| agreed(end) > 0).unwrap_or(sent.len());
     let known: HashSet<&String> = known.iter().collect();
     (0..sent.len()).filter(|&place| place >= end || !known.contains(&sent[place])).collect()
 }

@@ -164,7 +164,12 @@ proptest! {
     fn any_way_of_cutting_a_text_gives_what_the_rule_gives_for_the_whole(
         text in text(), cuts in prop::collection::vec(any::<Index>(), 0..12), harsh in any::<bool>(),
     ) {
-        prop_assert_eq!(read(&cut(&text, &cuts), harsh), naive(&text, harsh));
+        let mut seen = read(&cut(&text, &cuts), harsh);
+        // White space alone says nothing, and may have been shown before the rest was judged.
+        if seen.read.trim().is_empty() && seen.reason.is_some() {
+            seen.read.clear();
+        }
+        prop_assert_eq!(seen, naive(&text, harsh));
     }
 
     #[test]
@@ -181,7 +186,7 @@ proptest! {
 
     #[test]
     fn fields_and_choices_that_alternate_get_past_no_verdict(
-        pieces in prop::collection::vec((0_u64..3, 0..3, text()), 0..12), said in any::<bool>(),
+        pieces in prop::collection::vec((0_u64..3, 0_usize..3, text()), 0..12), said in any::<bool>(),
     ) {
         let mut flow = Flow::new(SIZES, ToolNames::new(), 3);
         let mut whole: BTreeMap<(u64, &str), String> = BTreeMap::new();
@@ -253,13 +258,17 @@ fn a_farewell_shows_what_was_judged_and_reads_on_from_there() {
     let mut reader = Reader::new(false);
     reader.take(piece("All is well. Then"));
     reader.take(piece(" it was bad, and more. "));
-    assert_eq!((reader.seen.read.as_str(), reader.seen.reason), ("All is well. ", Some(Reason::Withheld)));
+    // The second window ended where it grew too long.
+    assert_eq!(
+        (reader.seen.read.as_str(), reader.seen.reason),
+        ("All is well. Then it was ", Some(Reason::Withheld))
+    );
     assert!(reader.flow.is_ended());
     // What comes after is not even taken.
     reader.take(piece("more"));
     reader.take(finish(0));
     let seen = reader.end(Ended::Said);
-    assert_eq!((seen.read.as_str(), seen.finishes), ("All is well. ", 1));
+    assert_eq!((seen.read.as_str(), seen.finishes), ("All is well. Then it was ", 1));
 }
 
 #[test]
@@ -320,6 +329,48 @@ fn a_choice_that_is_withheld_leaves_the_others_alone_and_the_tokens_are_still_to
     assert_eq!(said, "good words. ");
     assert_eq!(left.last(), Some(&Leaving::Chunk(usage)));
     assert_eq!(left.iter().filter(|leaving| matches!(leaving, Leaving::Farewell(_))).count(), 1);
+}
+
+/// Events of an answer, near to what assistants send and beside it.
+fn events() -> impl Strategy<Value = Vec<u8>> {
+    let token = prop::sample::select(vec![
+        "data: ",
+        "\n\n",
+        "\n",
+        "{\"choices\": [",
+        "]}",
+        "{\"index\": 0, \"delta\": {",
+        "{\"index\": 1, \"delta\": {",
+        "}}",
+        "\"content\": \"bad\"",
+        "\"content\": \"so. it is\"",
+        ",",
+        "\"refusal\": \"bad\"",
+        "\"finish_reason\": \"stop\"",
+        "\"tool_calls\": [{\"function\": {\"arguments\": \"{}\"}}]",
+        "}",
+        ", \"finish_reason\": \"stop\"}",
+        "[DONE]",
+        "null",
+        "7",
+        "data: {\"choices\": [{\"index\": 0, \"delta\": {\"content\": \"go on. \"}}]}\n\n",
+        "data: {\"choices\": [{\"index\": 0, \"delta\": {\"content\": \"bad\"}}]}\n\n",
+        "data: {\"choices\": [{\"index\": 0, \"delta\": {\"reasoning\": \"hm\"}}]}\n\n",
+        "data: {\"choices\": [{\"index\": 0, \"delta\": {}, \"finish_reason\": \"stop\"}]}\n\n",
+    ]);
+    prop::collection::vec(token, 0..40).prop_map(|tokens| tokens.concat().into_bytes())
+}
+
+proptest! {
+    #[test]
+    fn no_events_make_it_panic_wait_for_ever_or_let_a_withheld_word_out(bytes in events()) {
+        fuzz_stream(&bytes);
+    }
+
+    #[test]
+    fn nor_do_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        fuzz_stream(&bytes);
+    }
 }
 
 #[test]
