@@ -62,14 +62,18 @@ without mindrail-llm "knows nothing of safety" mindrail-core mindrail-data mindr
 without mindrail-llm "no database" "${databases[@]}"
 without mindrail-lab "no database" "${databases[@]}"
 without mindrail-lab "nothing above it" mindrail
-without mindrail-server "asks nobody over the network" ureq reqwest hf-hub
-without mindrail-server "no training or benchmark code" mindrail-lab mindrail-data mindrail-llm
+without mindrail-server "fetches no data and no models" ureq hf-hub
+without mindrail-server "no training or benchmark code" mindrail-lab mindrail-data
 without mindrail-server "nothing above it" mindrail
 
 absent crates/core/src -- 'std::(fs|net|env|time|process|thread)\b|std::io::std(in|out|err)' \
     "mindrail-core: no files, network, environment, clock, processes or threads"
 absent crates/model/src -- 'std::net\b' "mindrail-model: no network"
 absent crates/core/src crates/data/src crates/lab/src crates/llm/src crates/server/src src -- '\bunsafe (\{|fn|impl|extern)' "no unsafe code outside mindrail-model"
+# The assistant behind the proxy is asked through mindrail-llm and nowhere else; beside it
+# only webhooks speak to anybody.
+report "mindrail-server: only webhook.rs uses an HTTP client of its own" \
+    "$(grep -rnE --include='*.rs' '\breqwest::' crates/server/src | grep -v '^crates/server/src/webhook.rs' || true)"
 report "mindrail-model: unsafe code only in kernel/" \
     "$(grep -rnE --include='*.rs' '\bunsafe (\{|fn|impl|extern)' crates/model/src | grep -v '^crates/model/src/kernel/' || true)"
 

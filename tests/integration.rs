@@ -9,6 +9,7 @@ mod model;
 mod operate;
 mod policy;
 mod program;
+mod proxy;
 mod score;
 mod serve;
 mod server;

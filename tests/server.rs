@@ -91,7 +91,7 @@ impl Place {
         let arguments = [self.storing(), arguments].concat();
         let environment: Vec<(&str, &str)> =
             self.environment().into_iter().chain(environment.iter().copied()).collect();
-        Server::spawn(&self.folder, &arguments, &environment)
+        Server::start_as(&self.folder, &arguments, &environment)
     }
 }
 
@@ -102,11 +102,11 @@ impl Server {
     }
 
     pub(crate) fn start_with(folder: &Folder, environment: &[(&str, &str)]) -> Self {
-        Self::spawn(folder, &[], environment)
+        Self::start_as(folder, &[], environment)
     }
 
     /// Starts a server in a folder, and waits until it says where it listens.
-    pub(crate) fn spawn(folder: &Folder, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+    pub(crate) fn start_as(folder: &Folder, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_mindrail"))
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(arguments)

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use mindrail_server::config::{Config, Watched};
+use mindrail_server::proxy::{Upstream, UpstreamSettings};
 use mindrail_server::service::Service;
 use mindrail_server::store::Store;
 use mindrail_server::tenant::Tenants;
@@ -17,6 +18,9 @@ use super::{Exit, Judging, complain};
 
 /// The environment variable that holds the key that callers must show.
 const KEY: &str = "MINDRAIL_API_KEY";
+
+/// The environment variable that holds the key of the assistant behind the proxy.
+const UPSTREAM_KEY: &str = "MINDRAIL_UPSTREAM_KEY";
 
 /// Where it listens if nothing says so.
 const LISTEN: &str = "127.0.0.1:8377";
@@ -30,8 +34,9 @@ const KEEP_DAYS: u32 = 30;
 /// Serve the guard over HTTP.
 ///
 /// POST /v1/guard gives a verdict on the person's side of a conversation, POST
-/// /v1/guard/reply on replies that have not been shown; GET /healthz, /readyz and
-/// /metrics are for whoever operates it. No decision is answered before it is in the
+/// /v1/guard/reply on replies that have not been shown; POST /v1/chat/completions is an
+/// assistant with the guard before and after it; GET /healthz, /readyz and /metrics are
+/// for whoever operates it. No decision is answered before it is in the
 /// audit trail, on disk; see `mindrail audit`.
 ///
 /// With `MINDRAIL_API_KEY` in the environment, or with keys made by `mindrail keys`,
@@ -53,6 +58,12 @@ pub(crate) struct Serve {
 
     #[command(flatten)]
     store: Storing,
+
+    /// The assistant behind POST /v1/chat/completions, as http://HOST/v1; its key is that
+    /// of `MINDRAIL_UPSTREAM_KEY`, if that is set. A configuration file names it for each
+    /// tenant instead (`[tenants.NAME.upstream]`).
+    #[arg(long, value_name = "URL", conflicts_with = "config")]
+    upstream: Option<String>,
 
     /// Days after which a conversation that does not go on is forgotten. The audit
     /// trail, which holds no text, stays [default: 30].
@@ -128,7 +139,12 @@ impl Serve {
         }
         let policy = self.judging.policy()?;
         let file = self.config.unwrap_or_default();
-        let tenants = Arc::new(Tenants::new(config.tenants(&file, &policy)?));
+        let mut tenants = config.tenants(&file, &policy)?;
+        if let Some(url) = &self.upstream {
+            let upstream = Arc::new(upstream(url)?);
+            tenants.iter_mut().for_each(|tenant| tenant.upstream = Some(Arc::clone(&upstream)));
+        }
+        let tenants = Arc::new(Tenants::new(tenants));
         let watched = (!file.as_os_str().is_empty()).then(|| Watched::new(file, &config, policy));
         let service = Service::new(Arc::new(self.judging.assessor()?), store);
         let days = self.keep_days.or(config.keep_days).unwrap_or(KEEP_DAYS);
@@ -140,4 +156,11 @@ impl Serve {
             .with_context(|| listen.to_string())?;
         Ok(Exit::Done)
     }
+}
+
+/// The assistant behind the proxy, with the key of the environment.
+fn upstream(url: &str) -> anyhow::Result<Upstream> {
+    let has_key = std::env::var_os(UPSTREAM_KEY).is_some();
+    let key_env = has_key.then(|| UPSTREAM_KEY.to_owned());
+    UpstreamSettings { key_env, ..UpstreamSettings::at(url) }.build().context("--upstream")
 }

@@ -10,7 +10,7 @@
 //! the machines that the client holds, each pure and tested alone: [`retry`],
 //! [`limiter`], [`breaker`], [`budget`], [`structured`], and the [`cache`] on disk.
 //! [`extract`] finds JSON in an answer; [`sse`] and [`stream`] read answers that
-//! come in pieces. No message of an error of this crate holds what was asked or
+//! come in pieces; [`relay`] passes on requests and answers as they are. No message of an error of this crate holds what was asked or
 //! answered, nor a key.
 
 pub mod breaker;
@@ -24,6 +24,7 @@ pub mod extract;
 pub mod limiter;
 pub mod outcome;
 mod reading;
+pub mod relay;
 pub mod retry;
 pub mod run;
 pub mod sse;

@@ -34,18 +34,7 @@ impl From<Outcome> for Exchange {
 
 impl Transport {
     pub(crate) fn new(endpoint: Arc<Endpoint>) -> reqwest::Result<Self> {
-        // Another part of the program may have chosen a provider; it is kept.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let builder = reqwest::Client::builder()
-            .connect_timeout(endpoint.timeouts.connect)
-            .timeout(endpoint.timeouts.total)
-            // A redirect could carry the conversation to another host.
-            .redirect(redirect::Policy::none())
-            .user_agent(concat!("mindrail/", env!("CARGO_PKG_VERSION")));
-        // Without encryption no certificates are needed, so a machine that has
-        // none can still ask a server beside it.
-        let builder = if endpoint.is_encrypted() { builder } else { builder.tls_certs_only([]) };
-        Ok(Self { http: builder.build()?, endpoint })
+        Ok(Self { http: http(&endpoint)?, endpoint })
     }
 
     /// Asks for a whole answer.
@@ -100,6 +89,22 @@ impl Transport {
             None => body,
         }
     }
+}
+
+/// A client for one endpoint.
+pub(crate) fn http(endpoint: &Endpoint) -> reqwest::Result<reqwest::Client> {
+    // Another part of the program may have chosen a provider; it is kept.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = reqwest::Client::builder()
+        .connect_timeout(endpoint.timeouts.connect)
+        .timeout(endpoint.timeouts.total)
+        // A redirect could carry the conversation to another host.
+        .redirect(redirect::Policy::none())
+        .user_agent(concat!("mindrail/", env!("CARGO_PKG_VERSION")));
+    // Without encryption no certificates are needed, so a machine that has
+    // none can still ask a server beside it.
+    let builder = if endpoint.is_encrypted() { builder } else { builder.tls_certs_only([]) };
+    builder.build()
 }
 
 pub(crate) fn broken(error: &reqwest::Error, stage: TransportStage) -> Outcome {

@@ -89,6 +89,36 @@ pub struct Span {
     pub turns: u64,
 }
 
+/// Which part of an assistant's answer a decision looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplyPart {
+    /// The choice, where several answers were asked for, from 0.
+    pub choice: u64,
+    /// What it is.
+    pub field: ReplyField,
+    /// How many characters of it there were; all of them were looked at.
+    pub characters: u64,
+    /// Whether it was all of it; else it was judged while it came, and a later decision
+    /// looks at all of it again.
+    pub whole: bool,
+}
+
+/// A text in an assistant's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplyField {
+    /// What it says.
+    Content,
+    /// What it says in declining.
+    Refusal,
+    /// What it says while it thinks.
+    Reasoning,
+    /// What it hands to a tool.
+    ToolCall,
+    /// Titles and quotations of sources.
+    Annotation,
+}
+
 /// What a decision was, without its place in the chain.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Decision {
@@ -105,6 +135,9 @@ pub struct Decision {
     pub person: Option<String>,
     /// Which turns were scanned.
     pub scanned: Span,
+    /// Which part of a reply was scanned; none where it was one text, judged at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<ReplyPart>,
     /// Salted digest of what was scanned.
     pub digest: String,
     /// SHA-256 of the bundle, which holds model and calibration.
@@ -256,6 +289,7 @@ pub(crate) mod tests {
             conversation: None,
             person: None,
             scanned: Span { first: 0, turns: number },
+            part: None,
             digest: "d".to_owned(),
             model: "m".to_owned(),
             policy: "p".to_owned(),

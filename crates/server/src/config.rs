@@ -18,6 +18,7 @@ use mindrail_core::policy::helplines::Registry;
 use mindrail_core::policy::place::Place;
 use serde::Deserialize;
 
+use crate::proxy::UpstreamSettings;
 use crate::seal::TextKey;
 use crate::tenant::{REVIEW_WITHIN, Tenant, Webhook};
 
@@ -69,6 +70,8 @@ pub struct TenantConfig {
     /// Who is told of escalations.
     #[serde(default)]
     pub webhooks: Vec<WebhookConfig>,
+    /// The assistant behind its proxy; no proxy where it has none.
+    pub upstream: Option<UpstreamSettings>,
 }
 
 /// A webhook, as it is written.
@@ -177,11 +180,14 @@ impl TenantConfig {
         if let Some(file) = &self.helplines {
             own = own.with_registry(registry(file)?);
         }
+        let upstream = self.upstream.as_ref().map(UpstreamSettings::build).transpose();
+        let upstream = upstream.map_err(|error| Fault::new(format!("upstream: {error}")))?;
         Ok(Tenant {
             country: self.country.clone(),
             review_within: minutes.unwrap_or(REVIEW_WITHIN),
             webhooks,
             text_key: text_key.map(Arc::new),
+            upstream: upstream.map(Arc::new),
             ..Tenant::new(name, own)
         })
     }
@@ -319,6 +325,14 @@ mod tests {
             (
                 "[tenants.a]\nkeep_text_key_env = \"MINDRAIL_NO_SUCH\"",
                 "/mindrail.toml: tenants.a: environment variable MINDRAIL_NO_SUCH is unset or empty",
+            ),
+            (
+                "[tenants.a.upstream]\nurl = \"file:///x\"",
+                "/mindrail.toml: tenants.a: upstream: the endpoint is no URL",
+            ),
+            (
+                "[tenants.a.upstream]\nurl = \"http://h\"\nwindw = 1",
+                "/mindrail.toml:3: unknown field `windw`",
             ),
             (
                 "[[tenants.a.webhooks]]\nname = \"w\"\nurl = \"http://localhost.example\"\nsecret_env = \"PATH\"",

@@ -5,7 +5,8 @@
 //! Reading order: [`audit`], the trail and what holds it together; [`store`], the one
 //! database in which trail and conversations stand; [`tenant`], for whom, and
 //! [`config`], who says so; [`judge`], the model; [`service`], what a request does;
-//! [`http`], how it comes in, and [`adapters`], from other programs' clients; [`webhook`], who is told.
+//! [`http`], how it comes in, and [`adapters`], from other programs' clients; [`proxy`], an
+//! assistant with the guard before and after it; [`webhook`], who is told.
 //!
 //! Conversation text is read, scored and forgotten: it is not logged, no error repeats
 //! it, and it is stored only where a tenant asks for that, sealed ([`seal`]).
@@ -15,6 +16,7 @@ pub mod audit;
 pub mod config;
 pub mod http;
 pub mod judge;
+pub mod proxy;
 pub mod seal;
 pub mod service;
 pub mod store;
@@ -25,6 +27,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::RustlsConfig;
 use axum_server::{Handle, Server};
 use hyper_util::rt::TokioTimer;
@@ -93,14 +96,16 @@ pub fn run(
         match tls {
             None => {
                 listening(address);
-                let server = impatient(axum_server::from_tcp(listener)?.handle(handle));
-                server.serve(routes.into_make_service()).await
+                // Words of a stream do not wait until the caller has acknowledged those before.
+                let server = axum_server::from_tcp(listener)?.acceptor(NoDelayAcceptor::new());
+                impatient(server.handle(handle)).serve(routes.into_make_service()).await
             }
             Some(tls) => {
                 let certificate = certificate(&tls).await?;
                 tokio::spawn(renew(certificate.clone(), tls, tell));
                 listening(address);
                 let server = axum_server::from_tcp_rustls(listener, certificate)?;
+                let server = server.map(|tls| tls.acceptor(NoDelayAcceptor::new()));
                 impatient(server.handle(handle)).serve(routes.into_make_service()).await
             }
         }

@@ -12,6 +12,7 @@ use mindrail_core::policy::date::Date;
 use mindrail_core::policy::offer::Circumstances;
 use mindrail_core::policy::place::Place;
 
+use crate::proxy::Upstream;
 use crate::seal::{PlaceOf, TextKey};
 use crate::store::Said;
 
@@ -35,6 +36,8 @@ pub struct Tenant {
     pub webhooks: Vec<Webhook>,
     /// The key under which what was said is kept; none where it is not kept.
     pub text_key: Option<Arc<TextKey>>,
+    /// The assistant behind the proxy; none where there is no proxy.
+    pub upstream: Option<Arc<Upstream>>,
 }
 
 /// Who is told of escalations.
@@ -69,6 +72,7 @@ impl Tenant {
             review_within: REVIEW_WITHIN,
             webhooks: Vec::new(),
             text_key: None,
+            upstream: None,
         }
     }
 

@@ -20,7 +20,7 @@ pub(crate) struct Failure {
 }
 
 /// Every code, with its status. A code means the same wherever it is given.
-pub(super) const CODES: [(&str, u16); 22] = [
+pub(super) const CODES: [(&str, u16); 25] = [
     ("invalid_json", 400),
     ("unreadable_body", 400),
     ("unauthorized", 401),
@@ -29,6 +29,7 @@ pub(super) const CODES: [(&str, u16); 22] = [
     ("not_found", 404),
     ("unknown_conversation", 404),
     ("unknown_detector", 404),
+    ("no_upstream", 404),
     ("method_not_allowed", 405),
     ("body_too_slow", 408),
     ("turns_missing", 409),
@@ -42,6 +43,8 @@ pub(super) const CODES: [(&str, u16); 22] = [
     ("overloaded", 429),
     ("rate_limited", 429),
     ("internal", 500),
+    ("upstream_failed", 502),
+    ("upstream_unauthorized", 502),
     ("store_unavailable", 503),
 ];
 
@@ -169,7 +172,7 @@ impl Failure {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
     }
 
-    pub(super) fn broken() -> Self {
+    pub(crate) fn broken() -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",

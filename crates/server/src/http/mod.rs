@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `POST /v1/guard` | a conversation in, verdict with scores, progress and decision number out |
 //! | `POST /v1/guard/reply` | candidate replies in, the same out, judged, the best first |
+//! | `POST /v1/chat/completions` | an assistant's answer, guarded on both sides ([`crate::proxy`]) |
+//! | `GET /v1/models` | which models there are behind it |
 //! | `GET /healthz` | 200 while the process runs |
 //! | `GET /readyz` | 200 while it can decide, else 503 |
 //! | `GET /metrics` | counts and times for Prometheus; no tenant, no conversation |
@@ -33,7 +35,7 @@ use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::access::Access;
 pub(crate) use self::access::Caller;
@@ -120,6 +122,7 @@ pub fn routes(serving: Serving<'_>) -> Router {
 /// Every request that is answered.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     let mut all = own();
+    all.extend(crate::proxy::endpoints());
     all.extend(adapters::moderations::endpoints());
     all.extend(adapters::fms::endpoints());
     all.extend(adapters::litellm::endpoints());
@@ -197,34 +200,108 @@ pub(crate) struct Asking {
     pub(crate) began: Instant,
 }
 
+impl Asking {
+    /// Does something with it as a call that is made now.
+    fn call<T>(self, work: impl FnOnce(Call<'_>) -> T) -> T {
+        let Self { caller, key, request, began } = self;
+        let (idempotency_key, at_ms) = (key.as_deref(), now_ms());
+        work(Call { tenant: &caller.tenant, idempotency_key, at_ms, began, request: &request })
+    }
+}
+
+/// Why a request that was asked came to nothing.
+#[derive(Debug)]
+pub(crate) enum Undecided {
+    /// More is asked than can be decided soon.
+    Overloaded,
+    /// The work broke off.
+    Broken,
+    /// The service says why.
+    Service(ServiceError),
+}
+
+impl From<Undecided> for Failure {
+    fn from(undecided: Undecided) -> Self {
+        match undecided {
+            Undecided::Overloaded => Self::overloaded(),
+            Undecided::Broken => Self::broken(),
+            Undecided::Service(error) => error.into(),
+        }
+    }
+}
+
 impl Shared {
     /// Decides away from the threads that serve connections, and writes the decision.
-    ///
-    /// The permits go with the work, which goes on where the caller has gone away; the
-    /// one for a core ends with the deciding, so that who waits for the disk keeps
-    /// nobody from deciding.
     pub(crate) async fn decide<T: Numbered>(
         self: &Arc<Self>,
         asking: Asking,
         work: impl FnOnce(&Service, Call<'_>) -> Result<Decided<T>, ServiceError> + Send + 'static,
     ) -> Result<Answer<T>, Failure> {
-        let admitted = Arc::clone(&self.admitted).try_acquire_owned().map_err(|_| Failure::overloaded())?;
-        let core = Arc::clone(&self.cores).acquire_owned().await.map_err(|_| Failure::overloaded())?;
+        Ok(self.try_decide(asking, work).await?)
+    }
+
+    /// The same, for those who go on where there is no decision.
+    pub(crate) async fn try_decide<T: Numbered>(
+        self: &Arc<Self>,
+        asking: Asking,
+        work: impl FnOnce(&Service, Call<'_>) -> Result<Decided<T>, ServiceError> + Send + 'static,
+    ) -> Result<Answer<T>, Undecided> {
+        let admitted = Arc::clone(&self.admitted).try_acquire_owned().map_err(|_| Undecided::Overloaded)?;
+        self.decide_admitted(admitted, asking, work).await
+    }
+
+    /// The same as a part of something that has begun: it waits for its turn and is
+    /// never refused.
+    pub(crate) async fn decide_next<T: Numbered>(
+        self: &Arc<Self>,
+        asking: Asking,
+        work: impl FnOnce(&Service, Call<'_>) -> Result<Decided<T>, ServiceError> + Send + 'static,
+    ) -> Result<Answer<T>, Undecided> {
+        let admitted = Arc::clone(&self.admitted).acquire_owned().await.map_err(|_| Undecided::Overloaded)?;
+        self.decide_admitted(admitted, asking, work).await
+    }
+
+    /// The permits go with the work, which goes on where the caller has gone away; the
+    /// one for a core ends with the deciding, so that who waits for the disk keeps
+    /// nobody from deciding.
+    async fn decide_admitted<T: Numbered>(
+        self: &Arc<Self>,
+        admitted: OwnedSemaphorePermit,
+        asking: Asking,
+        work: impl FnOnce(&Service, Call<'_>) -> Result<Decided<T>, ServiceError> + Send + 'static,
+    ) -> Result<Answer<T>, Undecided> {
+        let core = Arc::clone(&self.cores).acquire_owned().await.map_err(|_| Undecided::Overloaded)?;
         let service = Arc::clone(&self.service);
         let job = tokio::task::spawn_blocking(move || {
-            let Asking { caller, key, request, began } = asking;
-            let (idempotency_key, at_ms) = (key.as_deref(), now_ms());
-            let call = Call { tenant: &caller.tenant, idempotency_key, at_ms, began, request: &request };
-            if let Some(earlier) = service.earlier(call)? {
-                return Ok(Answer::Earlier(earlier));
-            }
-            let decided = work(&service, call)?;
-            drop(core);
-            let answer = service.write(decided, call);
-            drop(admitted);
-            answer
+            asking.call(|call| {
+                if let Some(earlier) = service.earlier(call)? {
+                    return Ok(Answer::Earlier(earlier));
+                }
+                let decided = work(&service, call)?;
+                drop(core);
+                let answer = service.write(decided, call);
+                drop(admitted);
+                answer
+            })
         });
-        Ok(job.await.map_err(|_| Failure::broken())??)
+        job.await.map_err(|_| Undecided::Broken)?.map_err(Undecided::Service)
+    }
+
+    /// Works something out away from the threads that serve connections, and writes
+    /// nothing.
+    pub(crate) async fn work_out<T: Send + 'static>(
+        self: &Arc<Self>,
+        asking: Asking,
+        work: impl FnOnce(&Service, Call<'_>) -> Result<T, ServiceError> + Send + 'static,
+    ) -> Result<T, Undecided> {
+        let core = Arc::clone(&self.cores).acquire_owned().await.map_err(|_| Undecided::Overloaded)?;
+        let service = Arc::clone(&self.service);
+        let job = tokio::task::spawn_blocking(move || {
+            let done = asking.call(|call| work(&service, call));
+            drop(core);
+            done
+        });
+        job.await.map_err(|_| Undecided::Broken)?.map_err(Undecided::Service)
     }
 
     /// Asks the store away from the threads that serve connections.

@@ -9,6 +9,7 @@
 mod person;
 mod record;
 mod reply;
+mod sent;
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use serde::Serialize;
 
 pub use self::person::{GuardAnswer, GuardRequest, Progress};
 pub use self::reply::{Candidate, ReplyAnswer, ReplyRequest, replies_verdict};
+pub(crate) use self::sent::{Degraded, History, Part, PersonSide, Sent};
 use crate::judge::{Judge, UnderWay};
 use crate::store::{Commit, Earlier, NewAnswer, Session, Store, StoreError, salted};
 use crate::tenant::Tenant;

@@ -95,7 +95,7 @@ pub struct Progress {
 /// Turns as a request holds them, each with a reason why it is more than its text.
 pub(super) struct Messages {
     pub(super) turns: Vec<Turn>,
-    unread: Vec<Option<NotEvaluatedReason>>,
+    pub(super) unread: Vec<Option<NotEvaluatedReason>>,
 }
 
 impl Messages {
@@ -113,21 +113,32 @@ impl Messages {
     }
 }
 
+/// What a caller says of a conversation, beside what was said in it.
+#[derive(Debug, Clone)]
+pub(super) struct About<'a> {
+    /// Its name.
+    pub(super) conversation: Option<&'a str>,
+    /// The person's name.
+    pub(super) person: Option<&'a str>,
+    /// Where they are, and how old.
+    pub(super) circumstances: Circumstances,
+}
+
 /// A conversation taken up where it stands.
-struct TakenUp {
-    course: Box<dyn UnderWay>,
+pub(super) struct TakenUp {
+    pub(super) course: Box<dyn UnderWay>,
     /// How it was kept; none where it has no name.
-    session: Option<Session>,
+    pub(super) session: Option<Session>,
     /// Turns that the store knows.
-    known: usize,
+    pub(super) known: usize,
     /// The place in the conversation of the request's first message.
-    first: usize,
+    pub(super) first: usize,
     /// How many of the request's messages are known already.
-    already: usize,
+    pub(super) already: usize,
 }
 
 impl TakenUp {
-    fn anew(course: Box<dyn UnderWay>, session: Option<Session>) -> Self {
+    pub(super) fn anew(course: Box<dyn UnderWay>, session: Option<Session>) -> Self {
         Self { course, session, known: 0, first: 0, already: 0 }
     }
 
@@ -172,21 +183,38 @@ impl Service {
         check_name("conversation_id", request.conversation_id.as_deref())?;
         check_name("person_id", request.person_id.as_deref())?;
         let messages = Messages::read(&request.messages)?;
-        let mut taken_up = self.take_up(request, &messages.turns, call)?;
-        let circumstances = circumstances(request, call);
-        let obligations = call.tenant.policy.obligations(request.age, circumstances.today);
+        let taken_up = self.take_up(request, &messages.turns, call)?;
+        let about = About {
+            conversation: request.conversation_id.as_deref(),
+            person: request.person_id.as_deref(),
+            circumstances: circumstances(request, call),
+        };
+        Ok(self.go_on(taken_up, &messages, &about, call)?.0)
+    }
+
+    /// Takes a conversation further by those messages that are not known, and decides;
+    /// gives the conversation as it is then.
+    pub(super) fn go_on(
+        &self,
+        mut taken_up: TakenUp,
+        messages: &Messages,
+        about: &About<'_>,
+        call: Call<'_>,
+    ) -> Result<(Decided<GuardAnswer>, Box<dyn UnderWay>), ServiceError> {
+        let circumstances = &about.circumstances;
+        let obligations = call.tenant.policy.obligations(circumstances.age, circumstances.today);
         let new = &messages.turns[taken_up.already..];
         let first = taken_up.first + taken_up.already;
         let scanned = Span { first: first as u64, turns: new.len() as u64 };
         let mut turns = Vec::new();
-        let id = request.conversation_id.clone();
+        let id = || about.conversation.map(str::to_owned);
         let report = if obligations.scoring == Scoring::Disabled {
-            taken_up.course.unscored(id, (first, new), &circumstances)
+            taken_up.course.unscored(id(), (first, new), circumstances)
         } else {
             for (turn, unread) in messages.from(taken_up.already) {
                 turns.push(taken_up.course.push(turn, unread)?);
             }
-            taken_up.course.report(id, turns.clone(), &circumstances)
+            taken_up.course.report(id(), turns.clone(), circumstances)
         };
         let notices = taken_up.notices(&obligations, &report, call);
         let decision = record::decision(self, call, Subject::Person, scanned).with_report(&report, &turns);
@@ -199,12 +227,12 @@ impl Service {
         };
         let mut commit = Commit::of(decision, spoken(new));
         commit.session = taken_up.after(new);
-        commit.conversation.clone_from(&request.conversation_id);
-        commit.person.clone_from(&request.person_id);
-        commit.said = call.tenant.seal_turns(request.conversation_id.as_deref(), scanned.first as usize, new);
+        commit.conversation = id();
+        commit.person = about.person.map(str::to_owned);
+        commit.said = call.tenant.seal_turns(about.conversation, first, new);
         commit.alarm = (report.verdict.action == UserAction::Escalate).then(|| alarm(call));
         let answer = GuardAnswer { decision: 0, conversation, scanned, notices, report };
-        Ok(Decided { answer, commits: vec![commit] })
+        Ok((Decided { answer, commits: vec![commit] }, taken_up.course))
     }
 
     /// The conversation, and where the request's messages belong in it.
@@ -275,7 +303,7 @@ impl Service {
     }
 }
 
-fn new_session(at_ms: u64) -> Session {
+pub(super) fn new_session(at_ms: u64) -> Session {
     Session { state: String::new(), salt: random_name(), turns: 0, begun_ms: at_ms, disclosed_ms: None }
 }
 

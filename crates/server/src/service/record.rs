@@ -20,6 +20,7 @@ pub(super) fn decision(service: &Service, call: Call<'_>, subject: Subject, scan
         conversation: None,
         person: None,
         scanned,
+        part: None,
         digest: String::new(),
         model: service.judge_of().model().sha256.clone(),
         policy: call.tenant.policy_sha256.clone(),

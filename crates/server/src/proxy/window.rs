@@ -1,0 +1,216 @@
+//! How far a text that comes in pieces must have come before it is judged. Windows end
+//! where a sentence ends, or where one grows too long; where that is depends on the text
+//! alone and never on how it was cut on its way.
+
+use serde::Deserialize;
+
+/// How much of a reply is judged at a time, in characters. Judged is always all that has
+/// come so far; the sizes say how often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WindowSizes {
+    /// A window is not shorter, unless the text ends.
+    pub least: usize,
+    /// Nor is it longer.
+    pub most: usize,
+}
+
+impl Default for WindowSizes {
+    fn default() -> Self {
+        Self { least: 80, most: 320 }
+    }
+}
+
+/// Signs that end a sentence where white space follows.
+const ENDS: [char; 4] = ['.', '!', '?', '…'];
+/// Signs that end a sentence by themselves.
+const ENDS_ALONE: [char; 4] = ['\n', '。', '！', '？'];
+
+/// Where the window that begins at byte `from` of a text ends; `None` where the text has
+/// not come that far.
+///
+/// It ends behind the first sentence that makes it long enough, with the white space
+/// that shows that the sentence is over; else behind the last white space before it
+/// grows too long; else there.
+pub fn window_end(text: &str, from: usize, sizes: WindowSizes) -> Option<usize> {
+    let mut before = None;
+    let mut space = None;
+    for (count, (place, sign)) in (1..).zip(text[from..].char_indices()) {
+        let end = from + place + sign.len_utf8();
+        if count >= sizes.least {
+            let ends = ENDS_ALONE.contains(&sign)
+                || sign.is_whitespace() && before.is_some_and(|before| ENDS.contains(&before));
+            if ends {
+                return Some(end);
+            }
+            if sign.is_whitespace() {
+                space = Some(end);
+            }
+        }
+        if count >= sizes.most {
+            return Some(space.unwrap_or(end));
+        }
+        before = Some(sign);
+    }
+    None
+}
+
+/// A text that comes in pieces.
+#[derive(Debug, Clone, Default)]
+pub struct Growing {
+    text: String,
+    judged: usize,
+    shown: usize,
+    closed: bool,
+}
+
+impl Growing {
+    /// All that has come.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Takes the next piece.
+    pub fn push(&mut self, piece: &str) {
+        self.text.push_str(piece);
+        self.closed = false;
+    }
+
+    /// Says that no more comes, or not soon: what there is must be judged.
+    pub fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// Bytes that were judged and may be shown.
+    pub fn judged(&self) -> usize {
+        self.judged
+    }
+
+    /// Notes that the first `end` bytes were judged and may be shown.
+    pub fn may_show(&mut self, end: usize) {
+        self.judged = self.judged.max(end);
+    }
+
+    /// Notes that the first `end` bytes were shown.
+    pub fn was_shown(&mut self, end: usize) {
+        self.shown = self.shown.max(end);
+    }
+
+    /// What may be shown and was not.
+    pub fn unshown(&self) -> &str {
+        &self.text[self.shown..self.judged.max(self.shown)]
+    }
+
+    /// Whether no more comes, or not soon, and all that came may be shown.
+    pub fn is_settled(&self) -> bool {
+        self.closed && (self.judged == self.text.len() || self.text.trim().is_empty())
+    }
+
+    /// Whether anything was shown.
+    pub fn is_shown(&self) -> bool {
+        self.shown > 0
+    }
+
+    /// The beginnings of the text, by their lengths in bytes, that must be judged now, in
+    /// their order. A beginning of nothing but white space says nothing, so it is none.
+    /// Without sizes the text is judged where it is closed and never before.
+    pub fn due(&self, sizes: Option<WindowSizes>) -> Vec<usize> {
+        let mut due = Vec::new();
+        let mut from = self.judged;
+        while let Some(end) = sizes.and_then(|sizes| window_end(&self.text, from, sizes)) {
+            due.push(end);
+            from = end;
+        }
+        if self.closed && from < self.text.len() {
+            due.push(self.text.len());
+        }
+        due.retain(|&end| !self.text[..end].trim().is_empty());
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SIZES: WindowSizes = WindowSizes { least: 4, most: 9 };
+
+    /// The ends of all windows of a whole text, in the words of the rule, over
+    /// characters.
+    fn naive(text: &str, sizes: WindowSizes) -> Vec<usize> {
+        let signs: Vec<char> = text.chars().collect();
+        let bytes = |count: usize| signs[..count].iter().map(|sign| sign.len_utf8()).sum::<usize>();
+        let (mut ends, mut from) = (Vec::new(), 0);
+        loop {
+            let is_end = |at: usize| {
+                let alone = ENDS_ALONE.contains(&signs[at]);
+                alone || signs[at].is_whitespace() && at > from && ENDS.contains(&signs[at - 1])
+            };
+            let reach = from + sizes.least - 1..(from + sizes.most).min(signs.len());
+            let sentence = reach.clone().find(|&at| is_end(at));
+            let full = from + sizes.most <= signs.len();
+            let space = reach.clone().rev().find(|&at| signs[at].is_whitespace());
+            let last = match (sentence, full) {
+                (Some(at), _) => at,
+                (None, true) => space.unwrap_or(from + sizes.most - 1),
+                (None, false) => return ends.into_iter().map(bytes).collect(),
+            };
+            ends.push(last + 1);
+            from = last + 1;
+        }
+    }
+
+    fn ends(text: &str, sizes: WindowSizes) -> Vec<usize> {
+        let mut growing = Growing::default();
+        growing.push(text);
+        let (mut ends, mut from) = (Vec::new(), 0);
+        while let Some(end) = window_end(growing.text(), from, sizes) {
+            ends.push(end);
+            from = end;
+        }
+        ends
+    }
+
+    #[test]
+    fn windows_end_with_sentences_and_not_within_numbers() {
+        let sizes = WindowSizes { least: 5, most: 40 };
+        let text = "It is 3.14 now. Are you there? Yes";
+        let cut: Vec<&str> = ends(text, sizes).iter().map(|&end| &text[..end]).collect();
+        assert_eq!(cut, ["It is 3.14 now. ", "It is 3.14 now. Are you there? "]);
+        assert_eq!(window_end("It is over.", 0, sizes), None, "whether it is over, the next sign says");
+    }
+
+    proptest! {
+        #[test]
+        fn windows_are_those_of_the_rule(text in "[ab .!?\n é。…]{0,60}", least in 1_usize..6, more in 0_usize..8) {
+            let sizes = WindowSizes { least, most: least + more };
+            prop_assert_eq!(ends(&text, sizes), naive(&text, sizes));
+        }
+
+        #[test]
+        fn a_text_in_pieces_is_judged_at_the_same_places_as_a_whole_one(
+            pieces in prop::collection::vec("[ab .!?\n é]{0,12}", 0..12),
+        ) {
+            let whole = pieces.concat();
+            let mut expected = naive(&whole, SIZES);
+            if expected.last().copied().unwrap_or(0) < whole.len() {
+                expected.push(whole.len());
+            }
+            expected.retain(|&end| !whole[..end].trim().is_empty());
+            let (mut growing, mut judged) = (Growing::default(), Vec::new());
+            for piece in pieces.iter().map(Some).chain([None]) {
+                match piece {
+                    Some(piece) => growing.push(piece),
+                    None => growing.close(),
+                }
+                for end in growing.due(Some(SIZES)) {
+                    judged.push(end);
+                    growing.may_show(end);
+                }
+            }
+            prop_assert_eq!(judged, expected);
+        }
+    }
+}
