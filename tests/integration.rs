@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod data;
+mod desk;
 mod model;
 mod program;
 mod score;

@@ -5,6 +5,7 @@ mod bench;
 mod calibrate;
 mod check;
 mod data;
+mod desk;
 mod generate;
 mod model;
 mod score;
@@ -42,6 +43,8 @@ enum Command {
     Check(check::Check),
     Score(score::Score),
     Serve(serve::Serve),
+    #[command(subcommand)]
+    Desk(desk::Desk),
     #[command(subcommand)]
     Audit(audit::Audit),
     #[command(subcommand)]
@@ -88,6 +91,7 @@ impl Cli {
             Command::Check(check) => check.run(),
             Command::Score(score) => score.run(),
             Command::Serve(serve) => serve.run(),
+            Command::Desk(desk) => desk.run(),
             Command::Audit(audit) => audit.run(),
             Command::Data(data) => data.run(),
             Command::Bench(bench) => bench.run(),

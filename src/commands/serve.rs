@@ -24,6 +24,9 @@ const KEY: &str = "MINDRAIL_API_KEY";
 /// /metrics are for whoever operates it. No decision is answered before it is in the
 /// audit trail, on disk; see `mindrail audit`.
 ///
+/// A browser at the same address shows the desk: a live console, and for those whom
+/// `mindrail desk` has added the queue, figures and reports.
+///
 /// With `MINDRAIL_API_KEY` in the environment, callers must show it as `Authorization:
 /// Bearer KEY`. Without it, only this machine is answered.
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use mindrail_core::assessment::NotEvaluatedReason;
 use mindrail_core::assessor::{Assessor, ModelIdentity, StateError};
+use mindrail_core::calibration::Calibration;
 use mindrail_core::conversation::{Role, Turn};
 use mindrail_core::guard::{Guard, GuardState, GuardedTurn};
 use mindrail_core::policy::Policy;
@@ -23,6 +24,9 @@ pub trait Judge: Send + Sync {
 
     /// Which model it is.
     fn model(&self) -> &ModelIdentity;
+
+    /// Its thresholds, with what they were chosen for and on.
+    fn calibration(&self) -> &Calibration;
 }
 
 /// A conversation under way.
@@ -75,6 +79,10 @@ where
 
     fn model(&self) -> &ModelIdentity {
         Assessor::model(self)
+    }
+
+    fn calibration(&self) -> &Calibration {
+        Assessor::calibration(self)
     }
 }
 

@@ -4,12 +4,14 @@
 //!
 //! Reading order: [`audit`], the trail and what holds it together; [`store`], the one
 //! database in which trail and conversations stand; [`tenant`], for whom; [`judge`], the
-//! model; [`service`], what a request does; [`http`], how it comes in.
+//! model; [`service`], what a request does; [`http`], how it comes in; [`desk`], how people see it.
 //!
 //! Conversation text is read, scored and forgotten: it is not logged, no error repeats
 //! it, and it is stored only where a tenant asks for that, sealed ([`seal`]).
 
 pub mod audit;
+pub mod calendar;
+pub mod desk;
 pub mod http;
 pub mod judge;
 pub mod seal;
@@ -64,7 +66,9 @@ pub fn run(
             told_to_end().await;
             let _ = end.send(());
         };
-        let served = axum::serve(listener, routes).with_graceful_shutdown(until).into_future();
+        let served = axum::serve(listener, routes.into_make_service_with_connect_info::<SocketAddr>())
+            .with_graceful_shutdown(until)
+            .into_future();
         tokio::select! {
             served = served => served,
             // Whoever holds a connection open does not hold up the end.

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `POST /v1/guard` | a conversation in, verdict with scores, progress and decision number out |
 //! | `POST /v1/guard/reply` | candidate replies in, the same out, judged, the best first |
+//! | `GET /v1/reports/annual` | the annual report of referrals, without identifiers |
+//! | `GET /desk` and below | pages for people: see [`crate::desk`] |
 //! | `GET /healthz` | 200 while the process runs |
 //! | `GET /readyz` | 200 while it can decide, else 503 |
 //! | `GET /metrics` | counts and times for Prometheus; no tenant, no conversation |
@@ -33,6 +35,7 @@ use self::access::Access;
 pub(crate) use self::access::Caller;
 use self::counts::Counts;
 pub(crate) use self::failure::Failure;
+use crate::desk::Desk;
 use crate::service::{Answer, Call, Decided, Numbered, Service, ServiceError};
 use crate::store::{Store, StoreError};
 use crate::tenant::Tenants;
@@ -57,6 +60,7 @@ pub(crate) struct Shared {
     /// One permit for each core.
     cores: Arc<Semaphore>,
     pub(crate) counts: Counts,
+    pub(crate) desk: Desk,
 }
 
 /// What a server is made of.
@@ -81,8 +85,11 @@ pub fn routes(serving: Serving<'_>) -> Router {
         admitted: Arc::new(Semaphore::new(cores * (WAITING_PER_CORE + 1))),
         cores: Arc::new(Semaphore::new(cores)),
         counts: Counts::default(),
+        desk: Desk::default(),
     };
+    let shared = Arc::new(shared);
     Router::new()
+        .merge(crate::desk::routes(&shared))
         .route("/v1/guard", post(guard::guard))
         .route("/v1/guard/reply", post(guard::guard_reply))
         .route("/healthz", get(|| async { "ok\n" }))
@@ -96,7 +103,7 @@ pub fn routes(serving: Serving<'_>) -> Router {
                 "another method is expected here",
             )
         })
-        .with_state(Arc::new(shared))
+        .with_state(shared)
 }
 
 /// A request as far as it has been read.
