@@ -50,7 +50,9 @@ impl Server {
         let (tell, told) = channel();
         std::thread::spawn(move || {
             let running = Running { tenants, key: None, keep: Duration::from_secs(86_400) };
-            run(([127, 0, 0, 1], 0).into(), service, running, |address| tell.send(address).expect("who waits"))
+            run(([127, 0, 0, 1], 0).into(), service, running, |address| {
+                tell.send(address).expect("who waits")
+            })
         });
         let address = told.recv().expect("it listens").to_string();
         Self { address, store: Store::in_file(&file).expect("a store"), _folder: folder }
@@ -74,7 +76,12 @@ impl Server {
     }
 
     pub(super) fn client(&self) -> Client {
-        Client { address: self.address.clone(), cookies: BTreeMap::new(), page: String::new(), language: "en" }
+        Client {
+            address: self.address.clone(),
+            cookies: BTreeMap::new(),
+            page: String::new(),
+            language: "en",
+        }
     }
 
     /// Somebody who has logged in.
@@ -120,7 +127,8 @@ pub(super) struct Reply {
 
 impl Reply {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
-        let named = |line: &&str| line.split(": ").next().is_some_and(|found| found.eq_ignore_ascii_case(name));
+        let named =
+            |line: &&str| line.split(": ").next().is_some_and(|found| found.eq_ignore_ascii_case(name));
         self.head.lines().find(named)?.split_once(": ").map(|(_, value)| value)
     }
 }
@@ -156,8 +164,10 @@ impl Client {
 
     /// Sends fields as they are.
     pub(super) fn post_as(&mut self, path: &str, fields: &[(&str, &str)], headers: &str) -> Reply {
-        let body: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
-        let headers = format!("{}{headers}Content-Type: application/x-www-form-urlencoded\r\n", self.headers());
+        let body: Vec<String> =
+            fields.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+        let headers =
+            format!("{}{headers}Content-Type: application/x-www-form-urlencoded\r\n", self.headers());
         let reply = send(&self.address, "POST", path, &headers, &body.join("&"));
         self.keep(&reply);
         reply
@@ -165,14 +175,20 @@ impl Client {
 
     /// Sends what the page's script would.
     pub(super) fn script(&mut self, path: &str, body: &Value) -> (u16, Value) {
-        let headers = format!("{}Origin: http://{}\r\nX-Mindrail-Form: {}\r\n", self.headers(), self.address, self.token());
+        let headers = format!(
+            "{}Origin: http://{}\r\nX-Mindrail-Form: {}\r\n",
+            self.headers(),
+            self.address,
+            self.token()
+        );
         let reply = send(&self.address, "POST", path, &headers, &body.to_string());
         (reply.status, serde_json::from_str(&reply.body).unwrap_or(Value::Null))
     }
 
     /// The token of the last page's forms.
     pub(super) fn token(&self) -> String {
-        let after = ["name=\"form\" value=\"", "data-form=\""].iter().find_map(|mark| self.page.split_once(mark));
+        let after =
+            ["name=\"form\" value=\"", "data-form=\""].iter().find_map(|mark| self.page.split_once(mark));
         let token = after.map_or("", |(_, rest)| rest);
         token.chars().take_while(char::is_ascii_hexdigit).collect()
     }

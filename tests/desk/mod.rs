@@ -28,12 +28,15 @@ fn on_an_open_server_the_console_works_at_once_and_the_rest_says_how_to_begin() 
     let page = client.get("/desk");
     assert_eq!(page.status, 200);
     assert!(page.body.contains("lang=\"en\"") && page.body.contains("id=\"console\""));
-    let (status, read) = client.script("/desk/console/read", &json!({"text": "Person: hello\nListener: hi there"}));
+    let (status, read) =
+        client.script("/desk/console/read", &json!({"text": "Person: hello\nListener: hi there"}));
     assert_eq!((status, read["turns"].as_array().map(Vec::len)), (200, Some(2)), "{read}");
     let turns: Vec<Value> = read["turns"].as_array().expect("turns").clone();
-    let (status, first) = client.script("/desk/console/judge", &json!({"conversation": null, "turns": turns}));
+    let (status, first) =
+        client.script("/desk/console/judge", &json!({"conversation": null, "turns": turns}));
     assert_eq!(status, 200, "{first}");
-    let next = json!({"conversation": first["conversation"], "turns": [user("i dont want to be here tomorrow")]});
+    let next =
+        json!({"conversation": first["conversation"], "turns": [user("i dont want to be here tomorrow")]});
     let (status, second) = client.script("/desk/console/judge", &next);
     assert_eq!(status, 200, "{second}");
     let panel = second["panel"].as_str().expect("HTML");
@@ -51,7 +54,8 @@ fn whoever_comes_by_a_foreign_name_or_to_a_server_with_keys_must_log_in_to_the_c
         let mut text = String::new();
         use std::io::{Read as _, Write as _};
         let mut stream = std::net::TcpStream::connect(&server.address).expect("it listens");
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n").expect("it reads");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n")
+            .expect("it reads");
         stream.read_to_string(&mut text).expect("an answer");
         text
     };
@@ -74,7 +78,12 @@ fn a_login_opens_the_desk_and_a_wrong_one_or_an_ended_one_does_not() {
     }
     let reply = client.post("/desk/login", &[("name", "ada"), ("password", PASSWORD)]);
     let cookie = reply.header("set-cookie").expect("a cookie").to_owned();
-    assert!(cookie.starts_with("mindrail_desk=") && cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
+    assert!(
+        cookie.starts_with("mindrail_desk=")
+            && cookie.contains("HttpOnly")
+            && cookie.contains("SameSite=Strict"),
+        "{cookie}"
+    );
     assert_eq!(client.get("/desk/queue").status, 200);
     assert_eq!(client.post("/desk/logout", &[]).status, 303);
     assert_eq!(client.get("/desk/queue").status, 303);
@@ -90,7 +99,10 @@ fn over_tls_cookies_are_secure_and_of_this_host_only() {
     let server = Server::start(&["default"]);
     let reply = send(&server.address, "GET", "/desk", "X-Forwarded-Proto: https\r\n", "");
     let cookie = reply.header("set-cookie").expect("a cookie");
-    assert!(cookie.starts_with("__Host-") && cookie.contains("; Secure") && cookie.contains("Path=/;"), "{cookie}");
+    assert!(
+        cookie.starts_with("__Host-") && cookie.contains("; Secure") && cookie.contains("Path=/;"),
+        "{cookie}"
+    );
 }
 
 #[test]
@@ -218,18 +230,28 @@ fn tenants_cannot_see_each_other() {
     assert_eq!(ada.get("/desk/queue").status, 200);
     server.log_in("keeps-a", "zoe");
     let count = |client: &mut client::Client| {
-        client.get("/desk/reports/annual.csv?jurisdiction=US-CA&year=2026").body.lines().nth(1).map(str::to_owned)
+        client
+            .get("/desk/reports/annual.csv?jurisdiction=US-CA&year=2026")
+            .body
+            .lines()
+            .nth(1)
+            .map(str::to_owned)
     };
     assert!(count(&mut admin).is_some_and(|line| line.ends_with(",0")));
     assert!(count(&mut server.log_in("keeps-a", "root")).is_some_and(|line| line.ends_with(",<5")));
     // A conversation of the console that is another tenant's begins anew.
     ada.get("/desk");
-    let (_, judged) = ada.script("/desk/console/judge", &json!({"conversation": null, "turns": [user("one"), user("two")]}));
+    let (_, judged) = ada
+        .script("/desk/console/judge", &json!({"conversation": null, "turns": [user("one"), user("two")]}));
     stranger.get("/desk");
-    let (_, other) = stranger.script("/desk/console/judge", &json!({"conversation": judged["conversation"], "turns": [user("three")]}));
+    let (_, other) = stranger.script(
+        "/desk/console/judge",
+        &json!({"conversation": judged["conversation"], "turns": [user("three")]}),
+    );
     let panel = other["panel"].as_str().expect("HTML");
     assert!(panel.contains("id=\"turn-0\"") && !panel.contains("id=\"turn-1\""), "{panel}");
-    let (status, _) = stranger.script("/desk/console/judge", &json!({"conversation": "of-a", "turns": [user("x")]}));
+    let (status, _) =
+        stranger.script("/desk/console/judge", &json!({"conversation": "of-a", "turns": [user("x")]}));
     assert_eq!(status, 422, "the console takes no caller's conversation further");
 }
 
@@ -243,7 +265,10 @@ fn what_was_said_is_for_the_holder_and_each_look_is_recorded() {
     let (page, text) = (format!("/desk/reviews/{review}"), format!("/desk/reviews/{review}/text"));
     let looks = || {
         let log = server.store.accesses("keeps", u64::MAX, 100).expect("a store");
-        log.into_iter().filter(|access| access.deed == "read_text").map(|access| (access.name, access.review)).collect::<Vec<_>>()
+        log.into_iter()
+            .filter(|access| access.deed == "read_text")
+            .map(|access| (access.name, access.review))
+            .collect::<Vec<_>>()
     };
     let mut ada = server.log_in("keeps", "ada");
     assert!(!ada.get(&page).body.contains("potato"), "numbers only before the claim");
@@ -259,7 +284,8 @@ fn what_was_said_is_for_the_holder_and_each_look_is_recorded() {
     assert!(!bob.get(&page).body.contains("potato"));
     assert_eq!(looks().len(), 1);
     let log = server.store.accesses("keeps", u64::MAX, 100).expect("a store");
-    let numbers: BTreeSet<String> = log.into_iter().filter(|access| access.deed == "read_numbers").map(|access| access.name).collect();
+    let numbers: BTreeSet<String> =
+        log.into_iter().filter(|access| access.deed == "read_numbers").map(|access| access.name).collect();
     assert_eq!(numbers.len(), 2, "whoever opened the page is known");
 }
 
@@ -275,7 +301,9 @@ fn a_review_goes_from_the_queue_to_its_end_and_only_the_holder_takes_it_there() 
     let (mut ada, mut bob) = (server.log_in("default", "ada"), server.log_in("default", "bob"));
     ada.get("/desk/queue");
     bob.get("/desk/queue");
-    let said = |reply: &client::Reply| reply.header("location").unwrap_or_default().rsplit('=').next().unwrap_or_default().to_owned();
+    let said = |reply: &client::Reply| {
+        reply.header("location").unwrap_or_default().rsplit('=').next().unwrap_or_default().to_owned()
+    };
     assert_eq!(said(&ada.post(&format!("{page}/claim"), &[])), "claimed");
     assert_eq!(said(&bob.post(&format!("{page}/claim"), &[])), "taken");
     let closing = [("outcome", "resolved"), ("reason", "spoke with them"), ("consent", "yes")];
@@ -286,7 +314,10 @@ fn a_review_goes_from_the_queue_to_its_end_and_only_the_holder_takes_it_there() 
     assert_eq!(ada.script(&format!("{page}/keep"), &json!({})).0, 204);
     assert_eq!(bob.script(&format!("{page}/keep"), &json!({})).0, 409);
     assert_eq!(said(&ada.post(&format!("{page}/acknowledge"), &[])), "acknowledged");
-    assert_eq!(said(&ada.post(&format!("{page}/close"), &[("outcome", "resolved"), ("reason", "  ")])), "reason");
+    assert_eq!(
+        said(&ada.post(&format!("{page}/close"), &[("outcome", "resolved"), ("reason", "  ")])),
+        "reason"
+    );
     assert_eq!(said(&ada.post(&format!("{page}/close"), &closing)), "closed");
     assert!(ada.get(&page).body.contains("spoke with them"));
     assert!(!ada.get("/desk/queue").body.contains(&page));
@@ -301,7 +332,10 @@ fn a_review_goes_from_the_queue_to_its_end_and_only_the_holder_takes_it_there() 
     ada.post(&format!("/desk/reviews/{second}/close"), &[("outcome", "overridden"), ("reason", "a song")]);
     assert_eq!(root.get("/desk/reports/calibration.jsonl").body, lines);
     let dashboard = root.get("/desk/dashboard").body;
-    assert!(dashboard.contains("1 of 2 closed reviews were overridden") && dashboard.contains("Few cases"), "{dashboard}");
+    assert!(
+        dashboard.contains("1 of 2 closed reviews were overridden") && dashboard.contains("Few cases"),
+        "{dashboard}"
+    );
 }
 
 #[test]
@@ -312,9 +346,16 @@ fn every_answer_of_the_desk_is_guarded_by_its_headers() {
     for path in PAGES.into_iter().chain(["/", "/desk/login", "/desk/reviews/7", "/desk/reviews/x"]) {
         let reply = client.get(path);
         let policy = reply.header("content-security-policy").unwrap_or_default();
-        assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self';"), "{path}: {policy}");
+        assert!(
+            policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self';"),
+            "{path}: {policy}"
+        );
         assert!(!policy.contains("unsafe"), "{policy}");
-        for (name, value) in [("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer"), ("cache-control", "no-store")] {
+        for (name, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "no-referrer"),
+            ("cache-control", "no-store"),
+        ] {
             assert_eq!(reply.header(name), Some(value), "{path} {name}");
         }
         let inline = ["<style", " style=\"", "<script>", " onclick", "javascript:", "http://", "https://"];
@@ -365,8 +406,14 @@ fn the_desk_speaks_french_to_whoever_asks_for_it() {
     assert!(page.contains("<html lang=\"fr\">") && page.contains("Se connecter"), "{page}");
     let mut ada = server.log_in("default", "ada");
     ada.language = "fr";
-    assert!(ada.get("/desk/queue").body.contains("<html lang=\"en\">"), "the setting counts before the browser");
-    assert_eq!(ada.post("/desk/language", &[("language", "fr"), ("back", "/desk/queue")]).header("location"), Some("/desk/queue"));
+    assert!(
+        ada.get("/desk/queue").body.contains("<html lang=\"en\">"),
+        "the setting counts before the browser"
+    );
+    assert_eq!(
+        ada.post("/desk/language", &[("language", "fr"), ("back", "/desk/queue")]).header("location"),
+        Some("/desk/queue")
+    );
     assert!(ada.get("/desk/queue").body.contains("<html lang=\"fr\">"));
     for elsewhere in ["//evil.example", "https://evil.example", "/desk/\\evil.example:1"] {
         let reply = ada.post("/desk/language", &[("language", "en"), ("back", elsewhere)]);
@@ -387,7 +434,10 @@ fn people_are_added_by_command_and_a_password_is_shown_once() {
     assert_eq!(short.code, Some(1));
     assert!(short.stderr.contains("5 characters, expected 12 to 256"), "{}", short.stderr);
     let listed = folder.run(&["desk", "list"]).stdout;
-    assert!(listed.contains("default\tada\tcounsellor\ten\t") && listed.trim_end().ends_with("active"), "{listed}");
+    assert!(
+        listed.contains("default\tada\tcounsellor\ten\t") && listed.trim_end().ends_with("active"),
+        "{listed}"
+    );
     assert!(!listed.contains(&password) && !listed.contains("argon2"));
     assert_eq!(folder.run(&["desk", "disable", "ada"]).code, Some(0));
     assert_eq!(folder.run(&["desk", "disable", "ada"]).code, Some(1));
@@ -412,11 +462,15 @@ fn nothing_that_was_typed_into_the_console_is_logged_or_stored() {
     said.read_line(&mut line).expect("a line");
     let address = line.trim().rsplit("http://").next().expect("an address").to_owned();
     let page = send(&address, "GET", "/desk", "", "");
-    let cookie = page.header("set-cookie").and_then(|line| line.split(';').next()).expect("a cookie").to_owned();
+    let cookie =
+        page.header("set-cookie").and_then(|line| line.split(';').next()).expect("a cookie").to_owned();
     let token = page.body.split_once("data-form=\"").map(|(_, rest)| rest[..64].to_owned()).expect("a token");
     let headers = format!("Cookie: {cookie}\r\nOrigin: http://{address}\r\nX-Mindrail-Form: {token}\r\n");
     for (path, body) in [
-        ("/desk/console/read", json!({"text": "{\"messages\": [{\"role\": \"zebras\", \"content\": \"x\"}]}"})),
+        (
+            "/desk/console/read",
+            json!({"text": "{\"messages\": [{\"role\": \"zebras\", \"content\": \"x\"}]}"}),
+        ),
         ("/desk/console/judge", json!({"conversation": null, "turns": [user("zebras drank the tea")]})),
         ("/desk/console/judge", json!({"conversation": "zebras", "turns": [user("zebras")]})),
         ("/desk/console/judge", json!({"zebras": 1})),

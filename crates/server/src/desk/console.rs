@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::Response;
 use maud::{Markup, html};
@@ -104,12 +104,8 @@ struct ReadTurns {
 }
 
 /// Reads what was pasted, in any format that the reader knows.
-pub(super) async fn read(
-    state: State<Arc<Shared>>,
-    visit: Visit,
-    request: Request,
-) -> Result<Response, Failure> {
-    let (_, body) = asked(&state, &visit, request).await?;
+pub(super) async fn read(visit: Visit, request: Request) -> Result<Response, Failure> {
+    let (_, body) = asked(&visit, request).await?;
     let pasted: Pasted = read_json(&body, "{\"text\": a text}")?;
     let options = ReadOptions { source_name: "text".to_owned(), ..ReadOptions::default() };
     let mut rows = read_conversation(pasted.text.as_bytes(), &options)
@@ -147,14 +143,10 @@ struct Judged {
 }
 
 /// Decides about new turns.
-pub(super) async fn judge(
-    state: State<Arc<Shared>>,
-    visit: Visit,
-    request: Request,
-) -> Result<Response, Failure> {
+pub(super) async fn judge(visit: Visit, request: Request) -> Result<Response, Failure> {
     let began = Instant::now();
     let done = async {
-        let (tenant, body) = asked(&state, &visit, request).await?;
+        let (tenant, body) = asked(&visit, request).await?;
         let new: NewTurns = read_json(&body, "{\"turns\": [{\"role\", \"text\"}, ...]}")?;
         let name = conversation_name(new.conversation)?;
         let answer = decide(&visit.shared, &tenant, &name, (new.turns, began)).await?;
@@ -166,8 +158,7 @@ pub(super) async fn judge(
 }
 
 /// The tenant for whom the page's script asks, and what it asks.
-async fn asked(
-    State(_): &State<Arc<Shared>>,
+async fn asked(visit: &Visit, request: Request): &State<Arc<Shared>>,
     visit: &Visit,
     request: Request,
 ) -> Result<(Arc<Tenant>, Vec<u8>), Failure> {
@@ -255,6 +246,7 @@ fn panel(visit: &Visit, tenant: &Tenant, course: &Course, answer: &GuardAnswer) 
             h3 { (tongue.say(Phrase::Resources)) }
             (resources(visit, offer))
         }
+        (timeline.table())
         p.muted { (tongue.say(Phrase::ExerciseNote)) }
     }
 }

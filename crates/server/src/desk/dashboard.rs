@@ -33,7 +33,9 @@ struct Known {
 pub(super) async fn page(visit: Visit) -> Result<Response, Response> {
     let user = visit.may(Tab::Dashboard)?;
     let (tenant, period) = (user.tenant.clone(), period(&visit));
+    let one_at_a_time = visit.shared.desk.walks.acquire().await;
     let known = visit.ask(move |store| known(store, &tenant, period)).await?;
+    drop(one_at_a_time);
     let (figures, tongue) = (&known.figures, visit.tongue);
     let main = html! {
         h1 { (visit.say(Phrase::Dashboard)) }
@@ -54,8 +56,15 @@ pub(super) async fn page(visit: Visit) -> Result<Response, Response> {
             (looked(tongue, &known.closed))
         }
         div.columns {
-            section.card { h2 { (visit.say(Phrase::ByAction)) } (by_action(tongue, figures)) }
-            section.card { h2 { (visit.say(Phrase::ByStatus)) } (by_status(tongue, figures)) (by_model(tongue, figures)) }
+            section.card {
+                h2 { (visit.say(Phrase::ByAction)) }
+                div.scroll tabindex="0" role="group" aria-label=(visit.say(Phrase::ByAction)) { (by_action(tongue, figures)) }
+            }
+            section.card {
+                h2 { (visit.say(Phrase::ByStatus)) }
+                div.scroll tabindex="0" role="group" aria-label=(visit.say(Phrase::ByStatus)) { (by_status(tongue, figures)) }
+                (by_model(tongue, figures))
+            }
         }
         (drift(&visit, &known, user.role))
     };
@@ -218,7 +227,7 @@ fn drift(visit: &Visit, known: &Known, role: DeskRole) -> Markup {
             }
             @if total > 0 { (distribution(tongue, &now, same)) }
             @if role == DeskRole::Admin && total >= FEWEST_FOR_DRIFT {
-                form method="post" action="/desk/dashboard/freeze" {
+                form.line method="post" action="/desk/dashboard/freeze" {
                     (token(visit))
                     input type="hidden" name="days" value=(days_of(visit));
                     button type="submit" { (visit.say(Phrase::Freeze)) }
@@ -291,6 +300,7 @@ pub(super) async fn freeze(Posted { visit, fields }: Posted) -> Result<Response,
     let (tenant, frozen_by, frozen_ms) = (user.tenant.clone(), user.name.clone(), visit.now_ms);
     let model = visit.shared.service.judge_of().model().sha256.clone();
     let period = Period { from_ms: frozen_ms.saturating_sub(days * DAY_MS), until_ms: frozen_ms + 1 };
+    let _one_at_a_time = visit.shared.desk.walks.acquire().await;
     visit
         .ask(move |store| {
             let mut figures = Figures::default();

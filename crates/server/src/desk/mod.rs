@@ -54,7 +54,7 @@ pub(crate) struct Desk {
     limits: Limits,
     /// One permit for each password that is checked at a time: each takes 19 MiB.
     passwords: Semaphore,
-    /// One permit for whoever goes over the whole trail.
+    /// One permit for whoever goes over much of the trail, so that deciding goes on.
     walks: Semaphore,
 }
 

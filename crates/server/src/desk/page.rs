@@ -253,5 +253,6 @@ pub(super) fn length(tongue: Tongue, ms: u64) -> String {
 
 /// A share as a percentage.
 pub(super) fn percent(tongue: Tongue, share: f64) -> String {
-    tongue.number(&format!("{:.1}", share * 100.0)) + "\u{a0}%"
+    let sign = tongue.of(["%", "\u{a0}%"]);
+    tongue.number(&format!("{:.1}", share * 100.0)) + sign
 }

@@ -40,6 +40,7 @@ const MOST_REVIEWS: usize = 100_000;
 /// Makes the report of a tenant.
 pub(super) async fn make(shared: &Arc<Shared>, tenant: Arc<Tenant>, of: Of) -> Result<AnnualReport, Failure> {
     let protocol = protocol(shared, &tenant);
+    let _one_at_a_time = shared.desk.walks.acquire().await;
     shared
         .ask_store(move |store| {
             let mut count = Count::default();
@@ -148,7 +149,7 @@ pub(super) async fn page(visit: Visit) -> Result<Response, Response> {
             }
         }
         @match &shown {
-            Err(words) => { p.error role="alert" { (words) } }
+            Err(_) => { p.error role="alert" { (visit.say(Phrase::BadReportAsked)) } }
             Ok(report) => { (drawn(&visit, report)) }
         }
         section.card {

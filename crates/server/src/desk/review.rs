@@ -12,6 +12,7 @@ use maud::{Markup, html};
 
 use super::console::{missing, offer_of, resources};
 use super::course::Course;
+use super::figures::status;
 use super::page::{Page, Tab, action, notice, time, token};
 use super::queue::{clock, said, state};
 use super::timeline::{Timeline, reasons};
@@ -22,6 +23,7 @@ use crate::store::accounts::DeskUser;
 use crate::store::log::Deed;
 use crate::store::review::{Closing, Hand, Outcome, Review};
 use crate::store::{Store, StoreError};
+use crate::tenant::Tenant;
 
 /// Characters of a reason.
 const LONGEST_REASON: usize = 2_000;
@@ -84,10 +86,10 @@ fn draw(
     let (user, tenant) = visit.at(Tab::Queue)?;
     let tongue = visit.tongue;
     let holds = review.holder_at(visit.now_ms) == Some(user.name.as_str()) && !review.is_closed();
-    let keeps_text = tenant.text_key.is_some() && review.conversation.is_some();
     let title = tongue.fill(Phrase::ReviewNumber, &[&review.sequence.to_string()]);
-    let newest = course.newest();
     let timeline = Timeline { tongue, course, levels: None, said: said_here };
+    let is_exercise = review.opening.decision.origin == Some(Origin::Console);
+    let given = if course.resources_offered { Phrase::ResourcesGiven } else { Phrase::ResourcesNotGiven };
     let main = html! {
         p.crumb { a href="/desk/queue" { "← " (visit.say(Phrase::Queue)) } }
         div.head {
@@ -95,56 +97,69 @@ fn draw(
             (clock(tongue, review, visit.now_ms))
         }
         @if let Some(words) = said(visit) { p.notice role="status" { (visit.say(words)) } }
-        @if review.opening.decision.origin == Some(Origin::Console) { p.notice { (visit.say(Phrase::ExerciseReview)) } }
+        @if is_exercise { p.notice { (visit.say(Phrase::ExerciseReview)) } }
         div.columns {
             div {
-                section.card aria-labelledby="course" {
-                    div.verdict {
-                        h2 #course { (visit.say(Phrase::WhatTheGuardSees)) }
-                        (action(tongue, newest.map_or("escalate", |step| step.action.as_str())))
-                    }
-                    dl.facts {
-                        div { dt { (visit.say(Phrase::ConversationRisk)) } dd { (tongue.risk(newest.and_then(|step| step.risk))) } }
-                        div { dt { (visit.say(Phrase::Opened)) } dd { (time(review.opened_ms)) } }
-                        @if let Some(step) = newest { div { dt { (visit.say(Phrase::NewestDecision)) } dd { (time(step.at_ms)) " · № " (step.sequence) } } }
-                        @if let Some(step) = newest { div { dt { (visit.say(Phrase::HowDecided)) } dd { (tongue.status(status_wire(step.status))) } } }
-                    }
-                    (timeline.draw())
-                    @if said_here.is_none() {
-                        @if holds && keeps_text {
-                            p { a.button href=(format!("/desk/reviews/{}/text", review.sequence)) { (visit.say(Phrase::ShowText)) } " " span.muted { (visit.say(Phrase::ShowTextLogged)) } }
-                        } @else if keeps_text && !review.is_closed() {
-                            p.muted { (visit.say(Phrase::ClaimToRead)) }
-                        } @else {
-                            p.muted { (visit.say(Phrase::NoTextKept)) }
-                        }
-                    }
-                }
-            }
-            div {
-                (actions(visit, review, holds))
+                (seen(visit, review, &timeline))
                 section.card aria-labelledby="why" {
                     h2 #why { (visit.say(Phrase::Why)) }
                     (reasons(tongue, course))
                 }
+            }
+            div {
+                (actions(visit, review, holds))
                 section.card aria-labelledby="resources" {
                     h2 #resources { (visit.say(Phrase::Resources)) }
-                    p { (visit.say(if course.resources_offered { Phrase::ResourcesGiven } else { Phrase::ResourcesNotGiven })) }
+                    p { (visit.say(given)) }
                     (resources(visit, &offer_of(&tenant)))
                 }
             }
+        }
+        section.card {
+            @if said_here.is_none() { (about_text(visit, &tenant, review, holds)) }
+            (timeline.table())
         }
     };
     Ok(Page { visit, tab: Some(Tab::Queue), title: &title, main }.answer())
 }
 
-fn status_wire(status: crate::audit::Status) -> &'static str {
-    use crate::audit::Status;
-    match status {
-        Status::Ok => "ok",
-        Status::NotEvaluated => "not_evaluated",
-        Status::Degraded => "degraded",
-        Status::Error => "error",
+/// The newest decision, and the picture of how it came to it.
+fn seen(visit: &Visit, review: &Review, timeline: &Timeline<'_>) -> Markup {
+    let tongue = visit.tongue;
+    let newest = timeline.course.newest();
+    html! {
+        section.card aria-labelledby="course" {
+            div.verdict {
+                h2 #course { (visit.say(Phrase::WhatTheGuardSees)) }
+                (action(tongue, newest.map_or("escalate", |step| step.action.as_str())))
+            }
+            dl.facts {
+                div { dt { (visit.say(Phrase::ConversationRisk)) } dd { (tongue.risk(newest.and_then(|step| step.risk))) } }
+                div { dt { (visit.say(Phrase::Opened)) } dd { (time(review.opened_ms)) } }
+                @if let Some(step) = newest {
+                    div { dt { (visit.say(Phrase::NewestDecision)) } dd { (time(step.at_ms)) " · № " (step.sequence) } }
+                    div { dt { (visit.say(Phrase::HowDecided)) } dd { (tongue.status(status(step.status))) } }
+                }
+            }
+            (timeline.draw())
+        }
+    }
+}
+
+/// Where what was said is to be found, or why it is not.
+fn about_text(visit: &Visit, tenant: &Tenant, review: &Review, holds: bool) -> Markup {
+    let keeps_text = tenant.text_key.is_some() && review.conversation.is_some();
+    html! {
+        @if holds && keeps_text {
+            p {
+                a.button href=(format!("/desk/reviews/{}/text", review.sequence)) { (visit.say(Phrase::ShowText)) }
+                " " span.muted { (visit.say(Phrase::ShowTextLogged)) }
+            }
+        } @else if keeps_text && !review.is_closed() {
+            p.muted { (visit.say(Phrase::ClaimToRead)) }
+        } @else {
+            p.muted { (visit.say(Phrase::NoTextKept)) }
+        }
     }
 }
 

@@ -43,14 +43,13 @@ const FITTING: usize = 60;
 const NUMBERED: usize = 12;
 
 impl Timeline<'_> {
-    /// Picture and table.
+    /// The picture with its legend.
     pub(super) fn draw(&self) -> Markup {
         html! {
             figure.timeline {
                 (self.picture())
                 figcaption { (self.legend()) }
             }
-            (self.table())
         }
     }
 
@@ -183,7 +182,8 @@ impl Timeline<'_> {
         }
     }
 
-    fn table(&self) -> Markup {
+    /// The same, and what was said where it may be shown, turn by turn.
+    pub(super) fn table(&self) -> Markup {
         let evidence = self.course.evidence();
         let say = |phrase| self.tongue.say(phrase);
         html! {

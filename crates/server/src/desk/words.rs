@@ -269,6 +269,9 @@ phrases! {
     Jurisdiction: "Jurisdiction", "Juridiction";
     Year: "Year", "Année";
     MakeReport: "Make report", "Établir";
+    BadReportAsked:
+        "Give a code of ISO 3166, such as US-CA or FR, and a year.",
+        "Donnez un code ISO 3166, comme US-CA ou FR, et une année.";
     AnnualTitle: "Referrals in {}, {}", "Orientations pour {}, {}";
     YearNotOver: "the year is not over", "l’année n’est pas terminée";
     ReferralNotifications: "referral notifications: conversations in which resources were given", "notifications d’orientation : conversations où des ressources ont été fournies";

@@ -284,3 +284,77 @@ fn user(row: &Row) -> Result<DeskUser, StoreError> {
         disabled_ms: row.get(5)?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::store::tests::databases;
+
+    fn someone(tenant: &str, name: &str) -> DeskUser {
+        let (role, language) = (DeskRole::Counsellor, DeskLanguage::French);
+        let (tenant, name) = (tenant.to_owned(), name.to_owned());
+        DeskUser { tenant, name, role, language, created_ms: 1, disabled_ms: None }
+    }
+
+    #[test]
+    fn a_name_is_a_tenants_own_and_is_given_once() {
+        for database in databases() {
+            let store = database.open();
+            assert_eq!(store.any_user(), Ok(false));
+            assert!(store.add_user(&someone("t", "ada"), "kept").unwrap());
+            assert!(!store.add_user(&someone("t", "ada"), "other").unwrap());
+            assert!(store.add_user(&someone("u", "ada"), "third").unwrap());
+            assert_eq!(store.user("t", "ada"), Ok(Some((someone("t", "ada"), "kept".to_owned()))));
+            assert_eq!(store.user("v", "ada"), Ok(None));
+            assert_eq!(store.users(Some("u")), Ok(vec![someone("u", "ada")]));
+            assert_eq!((store.users(None).unwrap().len(), store.any_user()), (2, Ok(true)));
+            store.set_language("t", "ada", DeskLanguage::English).unwrap();
+            assert_eq!(store.user("u", "ada").unwrap().unwrap().0.language, DeskLanguage::French);
+        }
+    }
+
+    #[test]
+    fn a_session_ends_by_time_by_idleness_by_hand_by_password_and_with_its_user() {
+        for database in databases() {
+            let store = database.open();
+            store.add_user(&someone("t", "ada"), "kept").unwrap();
+            let begin = |now_ms| store.begin_session("t", "ada", now_ms).unwrap();
+            let is_in = |token: &str, now_ms| store.session_user(token, now_ms).unwrap().is_some();
+            let token = begin(0);
+            assert!(is_in(&token, IDLE_MS - 1) && !is_in("0", 1));
+            assert!(!is_in(&token, 2 * IDLE_MS), "nobody was there for an hour");
+            let token = begin(0);
+            for half_hours in 1..24 {
+                assert!(is_in(&token, half_hours * IDLE_MS / 2), "{half_hours}");
+            }
+            assert!(!is_in(&token, SESSION_MS));
+            let token = begin(0);
+            store.end_session(&token).unwrap();
+            assert!(!is_in(&token, 1));
+            let token = begin(0);
+            assert!(store.set_password("t", "ada", "new").unwrap());
+            assert!(!is_in(&token, 1));
+            let token = begin(0);
+            assert!(
+                store.disable_user("t", "ada", 5).unwrap() && !store.disable_user("t", "ada", 6).unwrap()
+            );
+            assert!(!is_in(&token, 6));
+            assert!(!is_in(&begin(7), 8), "nor does a new one help");
+        }
+    }
+
+    #[test]
+    fn no_token_stands_in_the_store() {
+        for database in databases() {
+            let store = database.open();
+            store.add_user(&someone("t", "ada"), "kept").unwrap();
+            let token = store.begin_session("t", "ada", 0).unwrap();
+            let sql = "SELECT digest FROM desk_session";
+            let kept: String =
+                store.read(|connection| Ok(connection.first(sql, &[])?.unwrap().get(0)?)).unwrap();
+            assert!(token.len() == 64 && kept != token && kept == sha256(token.as_bytes()));
+        }
+    }
+}

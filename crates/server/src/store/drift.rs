@@ -70,3 +70,30 @@ impl Store {
         self.write(|connection| Ok(connection.execute(sql, row).map(|_| ())?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::store::tests::databases;
+
+    #[test]
+    fn a_reference_is_a_tenants_own_and_the_last_one_counts() {
+        for database in databases() {
+            let store = database.open();
+            let of = |count| Reference {
+                model: "m".to_owned(),
+                from_ms: 1,
+                until_ms: 2,
+                frozen_ms: 3,
+                frozen_by: "grace".to_owned(),
+                counts: [count; BINS],
+            };
+            for count in [4, 5] {
+                store.freeze("t", &of(count)).unwrap();
+            }
+            assert_eq!((store.reference("t"), store.reference("u")), (Ok(Some(of(5))), Ok(None)));
+        }
+    }
+}

@@ -105,3 +105,31 @@ impl Store {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::store::tests::databases;
+
+    #[test]
+    fn the_access_log_is_a_tenants_own_and_refuses_changes() {
+        for database in databases() {
+            let store = database.open();
+            for (tenant, deed) in [("t", Deed::LogIn), ("u", Deed::ReadText), ("t", Deed::Claim)] {
+                store.log_access((tenant, "ada"), deed, Some(7), 5).unwrap();
+            }
+            let deeds = |below, most| -> Vec<String> {
+                store.accesses("t", below, most).unwrap().into_iter().map(|access| access.deed).collect()
+            };
+            assert_eq!(deeds(u64::MAX, 9), ["claim", "log_in"]);
+            assert_eq!(deeds(u64::MAX, 1), ["claim"]);
+            assert_eq!(deeds(store.accesses("t", u64::MAX, 1).unwrap()[0].id, 9), ["log_in"]);
+            for change in ["UPDATE access_log SET name = 'bob'", "DELETE FROM access_log"] {
+                let error = store.write(|connection| Ok(connection.batch(change)?)).unwrap_err();
+                assert!(error.to_string().contains("append-only"), "{error}");
+            }
+        }
+    }
+}

@@ -75,18 +75,6 @@ impl Store {
         })
     }
 
-    /// One entry of a tenant.
-    ///
-    /// # Errors
-    /// As [`Store::entries_in`].
-    pub fn entry(&self, tenant: &str, sequence: u64) -> Result<Option<Entry>, StoreError> {
-        let sql = "SELECT entry, hash, sequence FROM audit WHERE sequence = $1";
-        let found = self.read(|connection| {
-            connection.first(sql, values![sequence])?.map(|row| entry(&row)).transpose()
-        })?;
-        Ok(found.filter(|entry| entry.decision.tenant == tenant))
-    }
-
     /// What was said in a conversation, where it is kept, opened turn by turn.
     ///
     /// # Errors
@@ -110,4 +98,63 @@ impl Store {
 fn entry(row: &Row) -> Result<Entry, StoreError> {
     let (line, sequence): (String, u64) = (row.get(0)?, row.get(2)?);
     Ok(serde_json::from_str(&line).map_err(|_| ChainError::NoEntry { sequence })?)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::audit::tests::decision;
+    use crate::store::tests::databases;
+    use crate::store::{Commit, Of};
+
+    fn commit(tenant: &str, at_ms: u64, conversation: Option<&str>) -> Commit {
+        let mut made = decision(1);
+        (made.tenant, made.at_ms) = (tenant.to_owned(), at_ms);
+        let conversation = conversation.map(str::to_owned);
+        Commit { conversation, ..Commit::of(made, b"said".to_vec()) }
+    }
+
+    #[test]
+    fn a_period_holds_its_tenants_entries_over_several_pages_whatever_the_clocks() {
+        for database in databases() {
+            let store = database.open();
+            let hour = CLOCKS_APART_MS;
+            // One server's clock is behind by half an hour.
+            let commits = (0..PAGE as u64 + 9).map(|number| {
+                let behind = if number % 2 == 0 { hour / 2 } else { 0 };
+                commit(if number % 3 == 0 { "u" } else { "t" }, 9 * hour + number - behind, Some("c"))
+            });
+            store.commit(commits.collect(), None).unwrap();
+            store.commit(vec![commit("t", 20 * hour, None)], None).unwrap();
+            let count = |tenant: &str, from_ms, until_ms| {
+                let mut found = 0;
+                store.entries_in(tenant, Period { from_ms, until_ms }, |_, _| found += 1).unwrap();
+                found
+            };
+            let of_t = (0..PAGE as u64 + 9).filter(|number| number % 3 != 0);
+            assert_eq!(count("t", 0, 19 * hour), of_t.clone().count());
+            assert_eq!(count("t", 9 * hour, 19 * hour), of_t.filter(|number| number % 2 != 0).count());
+            assert_eq!((count("t", 20 * hour, 21 * hour), count("v", 0, 21 * hour)), (1, 0));
+        }
+    }
+
+    #[test]
+    fn an_entry_tells_its_conversation_until_that_is_erased() {
+        for database in databases() {
+            let store = database.open();
+            store.commit(vec![commit("t", 5, Some("c")), commit("u", 6, Some("c"))], None).unwrap();
+            let all = Period { from_ms: 0, until_ms: 9 };
+            let names = || {
+                let mut names = Vec::new();
+                store.entries_in("t", all, |_, name| names.push(name)).unwrap();
+                names
+            };
+            assert_eq!(names(), [Some("c".to_owned())]);
+            assert_eq!(store.entries_of("t", "c").unwrap().len(), 1);
+            store.erase("t", Of::Conversation("c")).unwrap();
+            assert_eq!((names(), store.entries_of("t", "c").unwrap().len()), (vec![None], 0));
+        }
+    }
 }

@@ -271,3 +271,153 @@ fn review(row: &Row) -> Result<Review, StoreError> {
         opening: serde_json::from_str(&entry).map_err(|_| ChainError::NoEntry { sequence })?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::audit::tests::decision;
+    use crate::store::tests::databases;
+    use crate::store::{Alarm, Commit, Of};
+
+    const WHO: [&str; 3] = ["ada", "bob", "eve"];
+
+    /// Opens a review of a tenant, and gives its number.
+    fn opened(store: &Store, tenant: &str, due_ms: u64) -> u64 {
+        let mut made = decision(1);
+        (made.tenant, made.action) = (tenant.to_owned(), "escalate".to_owned());
+        let mut commit = Commit::of(made, b"said".to_vec());
+        commit.alarm = Some(Alarm { due_ms, targets: Vec::new() });
+        commit.conversation = Some(format!("{tenant}-{due_ms}"));
+        store.commit(vec![commit], None).unwrap()[0]
+    }
+
+    #[derive(Debug, Clone, Copy)]
+    enum Deed {
+        Claim,
+        Keep,
+        Release,
+        Acknowledge,
+        Close,
+    }
+
+    /// The rules, told as plainly as they can be.
+    #[derive(Debug, Default)]
+    struct Naive {
+        held: Option<(usize, u64)>,
+        acknowledged: bool,
+        closed: bool,
+    }
+
+    impl Naive {
+        fn does(&mut self, deed: Deed, who: usize, now: u64) -> bool {
+            let holder = self.held.filter(|(_, until)| now < *until).map(|(who, _)| who);
+            if self.closed {
+                return false;
+            }
+            match deed {
+                Deed::Claim if holder.is_none_or(|holder| holder == who) => {
+                    self.held = Some((who, now + LOCK_MS))
+                }
+                Deed::Keep if holder == Some(who) => self.held = Some((who, now + LOCK_MS)),
+                Deed::Release if holder == Some(who) => self.held = None,
+                Deed::Acknowledge if holder == Some(who) && !self.acknowledged => {
+                    (self.held, self.acknowledged) = (Some((who, now + LOCK_MS)), true);
+                }
+                Deed::Close if holder == Some(who) => (self.held, self.closed) = (None, true),
+                _ => return false,
+            }
+            true
+        }
+    }
+
+    fn does(store: &Store, deed: Deed, hand: Hand<'_>) -> bool {
+        let closing = Closing { outcome: Outcome::Resolved, reason: "r", calibration_consent: false };
+        match deed {
+            Deed::Claim => store.claim(hand),
+            Deed::Keep => store.keep_claim(hand),
+            Deed::Release => store.release(hand),
+            Deed::Acknowledge => store.acknowledge(hand),
+            Deed::Close => store.close(hand, closing),
+        }
+        .unwrap()
+    }
+
+    fn deeds() -> impl Strategy<Value = Vec<(Deed, usize, u64)>> {
+        let deed = prop_oneof![
+            4 => Just(Deed::Claim),
+            2 => Just(Deed::Keep),
+            2 => Just(Deed::Release),
+            2 => Just(Deed::Acknowledge),
+            1 => Just(Deed::Close),
+        ];
+        // Steps of minutes meet the end of a lock to the millisecond.
+        let passed = prop_oneof![3 => Just(0), 2 => Just(60_000), 2 => Just(LOCK_MS - 1), 2 => Just(LOCK_MS)];
+        prop::collection::vec((deed, 0..WHO.len(), passed), 1..30)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn a_lock_is_held_by_one_at_a_time_and_does_what_the_plain_rules_say(deeds in deeds()) {
+            for database in databases() {
+                let store = database.open();
+                let sequence = opened(&store, "t", 9);
+                let (mut naive, mut now_ms) = (Naive::default(), 1_000);
+                for (deed, who, passed) in &deeds {
+                    now_ms += passed;
+                    let hand = Hand { tenant: "t", sequence, who: WHO[*who], now_ms };
+                    let other = Hand { tenant: "u", ..hand };
+                    prop_assert!(!does(&store, *deed, other), "another tenant's hand");
+                    prop_assert_eq!(does(&store, *deed, hand), naive.does(*deed, *who, now_ms), "{:?} {}", deed, who);
+                    let review = store.review("t", sequence).unwrap().unwrap();
+                    let holder = naive.held.filter(|(_, until)| now_ms < *until).map(|(who, _)| WHO[who]);
+                    prop_assert_eq!(review.holder_at(now_ms), holder);
+                    prop_assert_eq!(review.is_closed(), naive.closed);
+                    prop_assert_eq!(review.acknowledged_ms.is_some(), naive.acknowledged);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_due_first_comes_first_and_a_tenant_sees_its_own_only() {
+        for database in databases() {
+            let store = database.open();
+            let (late, soon, other) =
+                (opened(&store, "t", 90), opened(&store, "t", 10), opened(&store, "u", 5));
+            let queue = |tenant: &str| -> Vec<u64> {
+                store.open_reviews(tenant, 9).unwrap().iter().map(|review| review.sequence).collect()
+            };
+            assert_eq!((queue("t"), queue("u"), queue("v")), (vec![soon, late], vec![other], vec![]));
+            assert_eq!(store.review("t", other), Ok(None));
+            let hand = Hand { tenant: "t", sequence: soon, who: "ada", now_ms: 50 };
+            assert!(store.claim(hand).unwrap());
+            let closing =
+                Closing { outcome: Outcome::Overridden, reason: "a song", calibration_consent: true };
+            assert!(store.close(hand, closing).unwrap());
+            assert_eq!(queue("t"), [late]);
+            let all = crate::store::reading::Period { from_ms: 50, until_ms: 51 };
+            let closed = store.closed_reviews("t", all, 9).unwrap();
+            assert_eq!(closed.len(), 1);
+            let review = &closed[0];
+            assert_eq!(
+                (review.closed_by.as_deref(), review.reason.as_deref()),
+                (Some("ada"), Some("a song"))
+            );
+            assert_eq!(
+                (review.state, review.calibration_consent),
+                (State::Closed(Outcome::Overridden), true)
+            );
+            let gone = crate::store::reading::Period { from_ms: 51, until_ms: 99 };
+            assert_eq!(store.closed_reviews("t", gone, 9), Ok(vec![]));
+            store.erase("t", Of::Conversation("t-10")).unwrap();
+            let erased = store.review("t", soon).unwrap().unwrap();
+            assert_eq!((erased.conversation, erased.reason), (None, None));
+        }
+    }
+}
