@@ -158,10 +158,7 @@ pub(super) async fn judge(visit: Visit, request: Request) -> Result<Response, Fa
 }
 
 /// The tenant for whom the page's script asks, and what it asks.
-async fn asked(visit: &Visit, request: Request): &State<Arc<Shared>>,
-    visit: &Visit,
-    request: Request,
-) -> Result<(Arc<Tenant>, Vec<u8>), Failure> {
+async fn asked(visit: &Visit, request: Request) -> Result<(Arc<Tenant>, Vec<u8>), Failure> {
     let (parts, body) = request.into_parts();
     visit.check_script(&parts.headers)?;
     let tenant = visit.console_tenant().map_err(|_| {
