@@ -149,8 +149,10 @@ impl Browser {
 
     /// Presses a key as a person would.
     fn press(&mut self, key: &str, text: &str) {
+        // What a key does beside its letter, the browser tells by its number.
+        let number = text.bytes().next().unwrap_or(0).to_ascii_uppercase();
         for (kind, text) in [("keyDown", text), ("keyUp", "")] {
-            let mut event = json!({"type": kind, "key": key});
+            let mut event = json!({"type": kind, "key": key, "windowsVirtualKeyCode": number});
             if !text.is_empty() {
                 event["text"] = json!(text);
             }
@@ -203,10 +205,10 @@ fn decoded(text: &str) -> Vec<u8> {
     const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let (mut bytes, mut bits, mut held) = (Vec::new(), 0_u32, 0);
     for digit in text.bytes().filter_map(|byte| DIGITS.iter().position(|digit| *digit == byte)) {
-        (bits, held) = ((bits << 6 | digit as u32) & 0xffff, held + 6);
+        (bits, held) = (((bits << 6) | digit as u32) & 0xffff, held + 6);
         if held >= 8 {
             held -= 8;
-            bytes.push((bits >> held & 0xff) as u8);
+            bytes.push(((bits >> held) & 0xff) as u8);
         }
     }
     bytes
@@ -255,7 +257,7 @@ fn a_conversation_goes_from_the_console_by_keys_alone_to_the_end_of_its_review()
     }
     assert_eq!(browser.evaluate("document.querySelectorAll('#bubbles li').length"), 2);
     assert_eq!(browser.evaluate("document.querySelectorAll('#bubbles b').length"), 0, "text is text");
-    browser.wait("document.getElementById('announce').textContent.includes('Turn 2')");
+    browser.wait("document.getElementById('announce').textContent.includes('Turn 1:')");
     browser.evaluate("document.getElementById('demo').click()");
     browser.wait(
         "document.querySelector('#console[data-idle]') && document.querySelector('#panel .chip.grave')",
@@ -283,7 +285,8 @@ fn a_conversation_goes_from_the_console_by_keys_alone_to_the_end_of_its_review()
     browser.wait("document.querySelector('.clock.done')");
     browser.evaluate("document.querySelector('input[value=resolved]').focus()");
     browser.press(" ", " ");
-    browser.evaluate("document.querySelector('input[value=resolved]').checked = true; document.getElementById('reason').focus()");
+    assert_eq!(browser.evaluate("document.querySelector('input[value=resolved]').checked"), true);
+    browser.evaluate("document.getElementById('reason').focus()");
     browser.type_text("An exercise");
     browser.follow("document.querySelector('form[action$=close] button').click()");
     assert_eq!(browser.evaluate("location.pathname"), "/desk/queue");

@@ -45,7 +45,8 @@ impl Server {
     pub(super) fn start(tenants: &[&str]) -> Self {
         let folder = Folder::new();
         let file = folder.path("mindrail.db");
-        let service = Service::new(Arc::clone(&*MODEL) as _, Store::in_file(&file).expect("a store"));
+        let model: Arc<EmbeddedAssessor> = Arc::clone(&MODEL);
+        let service = Service::new(model, Store::in_file(&file).expect("a store"));
         let tenants = Arc::new(Tenants::new(tenants.iter().map(|name| tenant(name))));
         let (tell, told) = channel();
         std::thread::spawn(move || {
@@ -222,9 +223,10 @@ pub(super) fn send(address: &str, method: &str, path: &str, headers: &str, body:
     let mut stream = TcpStream::connect(address).expect("it listens");
     stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a time-out");
     let length = body.len();
+    let host = if headers.starts_with("Host: ") { String::new() } else { format!("Host: {address}\r\n") };
     write!(
         stream,
-        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+        "{method} {path} HTTP/1.1\r\n{host}Connection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
     )
     .expect("it reads");
     let mut text = String::new();

@@ -215,8 +215,8 @@ async fn judged(
     let course = Course::of(&entries);
     let newest = course.newest().map_or("allow", |step| step.action.as_str());
     let risk = visit.tongue.risk(answer.report.risk.map(mindrail_core::probability::Probability::get));
-    let turns = answer.conversation.turns.to_string();
-    let announce = visit.tongue.fill(Phrase::Announce, &[&turns, &risk, &visit.tongue.action(newest)]);
+    let turn = answer.conversation.turns.saturating_sub(1).to_string();
+    let announce = visit.tongue.fill(Phrase::Announce, &[&turn, &risk, &visit.tongue.action(newest)]);
     let panel = panel(visit, tenant, &course, answer).into_string();
     Ok(Judged { conversation: name, evidence: course.evidence().into_iter().collect(), panel, announce })
 }
