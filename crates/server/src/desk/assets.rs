@@ -3,7 +3,6 @@
 
 use std::sync::LazyLock;
 
-use axum::extract::Path;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use mindrail_core::digest::sha256;
@@ -40,7 +39,8 @@ pub(super) fn address(name: &str) -> String {
     format!("/desk/assets/{name}?v={}", *VERSION)
 }
 
-pub(super) async fn asset(Path(name): Path<String>) -> Response {
+/// A file, by its name.
+pub(super) fn asset(name: &str) -> Response {
     let Some(asset) = ASSETS.iter().find(|asset| asset.name == name) else {
         return StatusCode::NOT_FOUND.into_response();
     };

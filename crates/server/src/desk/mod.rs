@@ -11,6 +11,8 @@
 //! role opens only, and the text of a conversation only to the counsellor who holds
 //! its review, after the look was written into the access log.
 
+#![expect(clippy::result_large_err, reason = "a refusal is a page, made at most once for a request")]
+
 mod annual;
 mod assets;
 mod console;
@@ -34,7 +36,7 @@ mod words;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{Path, State};
 use axum::http::{HeaderValue, header};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse as _, Redirect, Response};
@@ -72,8 +74,8 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Router<Arc<Shared>> {
     let pages = Router::new()
         .route("/", get(|| async { Redirect::to("/desk") }))
         .route("/desk", get(console::page))
-        .route("/desk/console/read", post(console::read).layer(DefaultBodyLimit::disable()))
-        .route("/desk/console/judge", post(console::judge).layer(DefaultBodyLimit::disable()))
+        .route("/desk/console/read", post(console::read))
+        .route("/desk/console/judge", post(console::judge))
         .route("/desk/login", get(login::page).post(login::log_in))
         .route("/desk/logout", post(login::log_out))
         .route("/desk/language", post(login::language))
@@ -96,24 +98,27 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Router<Arc<Shared>> {
         .route("/desk/trail/access.csv", get(trail::accesses))
         .route("/desk/people", get(people::page).post(people::add))
         .route("/desk/people/disable", post(people::disable))
-        .layer(DefaultBodyLimit::max(LARGEST_FORM))
-        .layer(map_response(guarded))
+        .layer(map_response(|response| async { guarded(response) }))
         .with_state(Arc::clone(shared));
     Router::new()
         .merge(pages)
-        .route("/desk/assets/{name}", get(assets::asset).layer(map_response(headed)))
+        .route(
+            "/desk/assets/{name}",
+            get(|Path(name): Path<String>| async move { assets::asset(&name) })
+                .layer(map_response(|response| async { headed(response) })),
+        )
         .route("/v1/reports/annual", get(annual_report))
 }
 
 /// What no page is answered without.
-async fn guarded(response: Response) -> Response {
-    let mut response = headed(response).await;
+fn guarded(response: Response) -> Response {
+    let mut response = headed(response);
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
 /// What nothing of the desk is answered without.
-async fn headed(mut response: Response) -> Response {
+fn headed(mut response: Response) -> Response {
     const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
         connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
     let headers = response.headers_mut();

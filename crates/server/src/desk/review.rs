@@ -319,10 +319,7 @@ pub(super) async fn keep(
     if let Err(failure) = visit.check_script(request.headers()) {
         return failure.into_response();
     }
-    let user = match visit.may(Tab::Queue) {
-        Ok(user) => user,
-        Err(_) => return StatusCode::UNAUTHORIZED.into_response(),
-    };
+    let Ok(user) = visit.may(Tab::Queue) else { return StatusCode::UNAUTHORIZED.into_response() };
     let (tenant, who, now_ms) = (user.tenant.clone(), user.name.clone(), visit.now_ms);
     let kept =
         visit.ask(move |store| store.keep_claim(Hand { tenant: &tenant, sequence, who: &who, now_ms }));
