@@ -4,6 +4,7 @@ mod adapters;
 mod bench;
 mod check;
 mod data;
+mod desk;
 mod faults;
 mod model;
 mod operate;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
+use mindrail_server::calendar::{DAY_MS, date};
 use mindrail_server::store::{Of as Whose, Store, StoreError};
 use mindrail_server::tenant::DEFAULT;
 use serde::Serialize;
@@ -139,14 +140,14 @@ fn export(store: &Store) -> anyhow::Result<Exit> {
 }
 
 fn stats(store: &Store) -> anyhow::Result<Exit> {
-    const DAY_MS: u64 = 86_400_000;
     let mut counts: BTreeMap<(u64, String), u64> = BTreeMap::new();
     store.verify(|entry, _| {
         let decision = &entry.decision;
         let subject = format!("{:?}", decision.subject).to_lowercase();
         *counts.entry((decision.at_ms / DAY_MS, format!("{subject}\t{}", decision.action))).or_default() += 1;
     })?;
-    let row = |((day, kind), count): (&(u64, String), &u64)| format!("{}\t{kind}\t{count}\n", date(*day));
+    let row =
+        |((day, kind), count): (&(u64, String), &u64)| format!("{}\t{kind}\t{count}\n", date(*day * DAY_MS));
     let rows: Vec<String> = counts.iter().map(row).collect();
     print(&format!("day\tsubject\taction\tdecisions\n{}", rows.concat()))?;
     Ok(Exit::Done)
@@ -161,29 +162,5 @@ impl Erase {
         let erased = self.store.open()?.erase(&self.tenant, of)?;
         print(&format!("{} sessions and the ties of {} entries\n", erased.sessions, erased.entries))?;
         Ok(Exit::Done)
-    }
-}
-
-/// The date of a day since 1970-01-01 in the proleptic Gregorian calendar (Howard
-/// Hinnant, "chrono-compatible low-level date algorithms", `civil_from_days`).
-fn date(day: u64) -> String {
-    let shifted = day + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + 400 * era + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn days_are_dates() {
-        for (day, date) in [(0, "1970-01-01"), (19_782, "2024-02-29"), (20_787, "2026-11-30")] {
-            assert_eq!(super::date(day), date);
-        }
     }
 }

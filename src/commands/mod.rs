@@ -5,6 +5,7 @@ mod bench;
 mod calibrate;
 mod check;
 mod data;
+mod desk;
 mod generate;
 mod keys;
 mod model;
@@ -51,6 +52,8 @@ enum Command {
     #[command(subcommand)]
     Policy(policy::Policy),
     Serve(serve::Serve),
+    #[command(subcommand)]
+    Desk(desk::Desk),
     #[command(subcommand)]
     Audit(audit::Audit),
     #[command(subcommand)]
@@ -101,6 +104,7 @@ impl Cli {
             Command::Score(score) => score.run(),
             Command::Policy(policy) => policy.run(),
             Command::Serve(serve) => serve.run(),
+            Command::Desk(desk) => desk.run(),
             Command::Audit(audit) => audit.run(),
             Command::Keys(keys) => keys.run(),
             Command::Data(data) => data.run(),

@@ -39,6 +39,9 @@ const KEEP_DAYS: u32 = 30;
 /// for whoever operates it. No decision is answered before it is in the
 /// audit trail, on disk; see `mindrail audit`.
 ///
+/// A browser at the same address shows the desk: a live console, and for those whom
+/// `mindrail desk` has added the queue, figures and reports.
+///
 /// With `MINDRAIL_API_KEY` in the environment, or with keys made by `mindrail keys`,
 /// callers must show one as `Authorization: Bearer KEY`. Without any, only this
 /// machine is answered.

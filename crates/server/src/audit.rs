@@ -41,6 +41,14 @@ pub enum Status {
     Error,
 }
 
+/// Where a decision was asked for, where that is no caller's request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// The desk's live console: an exercise, which reports do not count.
+    Console,
+}
+
 /// One reason of a decision, in numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reason {
@@ -164,6 +172,9 @@ pub struct Decision {
     pub status: Status,
     /// Microseconds from request to decision.
     pub latency_us: u64,
+    /// Where it was asked for, where that is no caller's request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
 }
 
 /// An entry of the trail.
@@ -301,6 +312,7 @@ pub(crate) mod tests {
             resources_offered: false,
             status: Status::Ok,
             latency_us: 7,
+            origin: None,
         }
     }
 

@@ -5,7 +5,8 @@
 //! Reading order: [`audit`], the trail and what holds it together; [`store`], the one
 //! database in which trail and conversations stand; [`tenant`], for whom, and
 //! [`config`], who says so; [`judge`], the model; [`service`], what a request does;
-//! [`http`], how it comes in, and [`adapters`], from other programs' clients; [`proxy`], an
+//! [`http`], how it comes in, and [`adapters`], from other programs' clients; [`desk`], how
+//! people see it; [`proxy`], an
 //! assistant with the guard before and after it; [`webhook`], who is told.
 //!
 //! Conversation text is read, scored and forgotten: it is not logged, no error repeats
@@ -13,7 +14,9 @@
 
 pub mod adapters;
 pub mod audit;
+pub mod calendar;
 pub mod config;
+pub mod desk;
 pub mod http;
 pub mod judge;
 pub mod proxy;
@@ -98,7 +101,9 @@ pub fn run(
                 listening(address);
                 // Words of a stream do not wait until the caller has acknowledged those before.
                 let server = axum_server::from_tcp(listener)?.acceptor(NoDelayAcceptor::new());
-                impatient(server.handle(handle)).serve(routes.into_make_service()).await
+                impatient(server.handle(handle))
+                    .serve(routes.into_make_service_with_connect_info::<SocketAddr>())
+                    .await
             }
             Some(tls) => {
                 let certificate = certificate(&tls).await?;
@@ -106,7 +111,9 @@ pub fn run(
                 listening(address);
                 let server = axum_server::from_tcp_rustls(listener, certificate)?;
                 let server = server.map(|tls| tls.acceptor(NoDelayAcceptor::new()));
-                impatient(server.handle(handle)).serve(routes.into_make_service()).await
+                impatient(server.handle(handle))
+                    .serve(routes.into_make_service_with_connect_info::<SocketAddr>())
+                    .await
             }
         }
     })

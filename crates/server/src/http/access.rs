@@ -100,7 +100,12 @@ impl Shared {
         self.caller(&key.tenant)
     }
 
-    fn caller(&self, tenant: &str) -> Result<Caller, Failure> {
+    /// Whether whoever reaches the port is answered: there is no key at all.
+    pub(crate) async fn is_open(self: &Arc<Self>) -> Result<bool, Failure> {
+        Ok(self.access.environment.is_none() && !self.any_key().await?)
+    }
+
+    pub(crate) fn caller(&self, tenant: &str) -> Result<Caller, Failure> {
         let tenant = self.tenants.get(tenant).ok_or_else(|| {
             Failure::new(StatusCode::FORBIDDEN, "tenant_unknown", "the key's tenant is not configured here")
         })?;

@@ -83,6 +83,7 @@ pub(crate) struct Parameter {
 pub(crate) enum Place {
     Header,
     Path,
+    Query,
 }
 
 impl Endpoint {

@@ -6,6 +6,8 @@
 //! | `POST /v1/guard/reply` | candidate replies in, the same out, judged, the best first |
 //! | `POST /v1/chat/completions` | an assistant's answer, guarded on both sides ([`crate::proxy`]) |
 //! | `GET /v1/models` | which models there are behind it |
+//! | `GET /v1/reports/annual` | the annual report of referrals, without identifiers |
+//! | `GET /desk` and below | pages for people: see [`crate::desk`] |
 //! | `GET /healthz` | 200 while the process runs |
 //! | `GET /readyz` | 200 while it can decide, else 503 |
 //! | `GET /metrics` | counts and times for Prometheus; no tenant, no conversation |
@@ -43,6 +45,7 @@ use self::counts::Counts;
 use self::endpoint::{Endpoint, Parameter, Place};
 pub(crate) use self::failure::{ErrorShape, Failure};
 use crate::adapters;
+use crate::desk::Desk;
 use crate::service::{Answer, Call, Decided, Numbered, Service, ServiceError};
 use crate::store::{Store, StoreError};
 use crate::tenant::Tenants;
@@ -67,6 +70,7 @@ pub(crate) struct Shared {
     /// One permit for each core.
     cores: Arc<Semaphore>,
     pub(crate) counts: Counts,
+    pub(crate) desk: Desk,
 }
 
 /// What a server is made of.
@@ -91,7 +95,9 @@ pub fn routes(serving: Serving<'_>) -> Router {
         admitted: Arc::new(Semaphore::new(cores * (WAITING_PER_CORE + 1))),
         cores: Arc::new(Semaphore::new(cores)),
         counts: Counts::default(),
+        desk: Desk::default(),
     };
+    let shared = Arc::new(shared);
     let shapes: Vec<(&str, ErrorShape)> =
         endpoints().iter().map(|endpoint| (endpoint.path, endpoint.errors)).collect();
     let shape_of = move |path: &str| {
@@ -106,7 +112,7 @@ pub fn routes(serving: Serving<'_>) -> Router {
     let add = |router: Router<Arc<Shared>>, endpoint: Endpoint| router.route(endpoint.path, endpoint.handler);
     endpoints()
         .into_iter()
-        .fold(Router::new(), add)
+        .fold(Router::new().merge(crate::desk::routes(&shared)), add)
         .fallback(move |uri: Uri| {
             let failure = Failure::new(StatusCode::NOT_FOUND, "not_found", "no such path");
             std::future::ready(failure.in_shape(shape_of(uri.path())))
@@ -116,13 +122,14 @@ pub fn routes(serving: Serving<'_>) -> Router {
             let failure = Failure::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message);
             std::future::ready(failure.in_shape(shape_of_other(uri.path())))
         })
-        .with_state(Arc::new(shared))
+        .with_state(shared)
 }
 
 /// Every request that is answered.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     let mut all = own();
     all.extend(crate::proxy::endpoints());
+    all.extend(crate::desk::endpoints());
     all.extend(adapters::moderations::endpoints());
     all.extend(adapters::fms::endpoints());
     all.extend(adapters::litellm::endpoints());

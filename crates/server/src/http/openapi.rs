@@ -100,6 +100,7 @@ fn parameter(parameter: &Parameter) -> Value {
     let (place, is_required) = match parameter.place {
         Place::Header => ("header", false),
         Place::Path => ("path", true),
+        Place::Query => ("query", true),
     };
     let schema = if parameter.values.is_empty() {
         json!({"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"})

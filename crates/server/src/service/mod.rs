@@ -19,9 +19,11 @@ use mindrail_core::assessor::StateError;
 use mindrail_core::conversation::Turn;
 use serde::Serialize;
 
+pub(crate) use self::person::Messages;
 pub use self::person::{GuardAnswer, GuardRequest, Progress};
 pub use self::reply::{Candidate, ReplyAnswer, ReplyRequest, replies_verdict};
 pub(crate) use self::sent::{Degraded, History, Part, PersonSide, Sent};
+use crate::audit::Origin;
 use crate::judge::{Judge, UnderWay};
 use crate::store::{Commit, Earlier, NewAnswer, Session, Store, StoreError, salted};
 use crate::tenant::Tenant;
@@ -175,6 +177,16 @@ impl<T> Decided<T> {
             all.commits.extend(one.commits);
         }
         all
+    }
+
+    /// The same as an exercise at the desk: it stands in the trail as one, and no
+    /// webhook is told.
+    pub(crate) fn as_exercise(mut self) -> Self {
+        for commit in &mut self.commits {
+            commit.decision.origin = Some(Origin::Console);
+            commit.alarm.iter_mut().for_each(|alarm| alarm.targets.clear());
+        }
+        self
     }
 }
 

@@ -93,9 +93,9 @@ pub struct Progress {
 }
 
 /// Turns as a request holds them, each with a reason why it is more than its text.
-pub(super) struct Messages {
-    pub(super) turns: Vec<Turn>,
-    pub(super) unread: Vec<Option<NotEvaluatedReason>>,
+pub(crate) struct Messages {
+    pub(crate) turns: Vec<Turn>,
+    pub(crate) unread: Vec<Option<NotEvaluatedReason>>,
 }
 
 impl Messages {
@@ -180,16 +180,29 @@ impl Service {
         call: Call<'_>,
     ) -> Result<Decided<GuardAnswer>, ServiceError> {
         within("messages", request.messages.len(), 1..=MOST_TURNS)?;
+        self.judge_read(request, &Messages::read(&request.messages)?, call)
+    }
+
+    /// Decides on messages that were read already, in place of the request's own.
+    ///
+    /// # Errors
+    /// As [`Service::judge`].
+    pub(crate) fn judge_read(
+        &self,
+        request: &GuardRequest,
+        messages: &Messages,
+        call: Call<'_>,
+    ) -> Result<Decided<GuardAnswer>, ServiceError> {
+        within("messages", messages.turns.len(), 1..=MOST_TURNS)?;
         check_name("conversation_id", request.conversation_id.as_deref())?;
         check_name("person_id", request.person_id.as_deref())?;
-        let messages = Messages::read(&request.messages)?;
         let taken_up = self.take_up(request, &messages.turns, call)?;
         let about = About {
             conversation: request.conversation_id.as_deref(),
             person: request.person_id.as_deref(),
             circumstances: circumstances(request, call),
         };
-        Ok(self.go_on(taken_up, &messages, &about, call)?.0)
+        Ok(self.go_on(taken_up, messages, &about, call)?.0)
     }
 
     /// Takes a conversation further by those messages that are not known, and decides;

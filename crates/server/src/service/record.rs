@@ -32,6 +32,7 @@ pub(super) fn decision(service: &Service, call: Call<'_>, subject: Subject, scan
         resources_offered: false,
         status: Status::Ok,
         latency_us: call.began.elapsed().as_micros() as u64,
+        origin: None,
     }
 }
 

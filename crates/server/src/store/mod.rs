@@ -11,9 +11,14 @@
 //! The trail's table refuses changes. What ties an entry to a conversation and a
 //! person stands beside it, with the salt of its digests, and can be erased.
 
+pub mod accounts;
+pub mod drift;
 pub mod keys;
+pub mod log;
 pub mod outbox;
 mod postgres;
+pub mod reading;
+pub mod review;
 pub mod sql;
 mod sqlite;
 mod write;

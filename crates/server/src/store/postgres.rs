@@ -17,7 +17,8 @@ use super::StoreError;
 use super::sql::{Connection, DatabaseError, Row, Value, in_transaction};
 
 /// One script for each version of the schema; `schema_version` holds how many ran.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/postgres_1.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("migrations/postgres_1.sql"), include_str!("migrations/postgres_2.sql")];
 
 /// Names the advisory lock of those who write: the letters of "mindrail" as a number.
 const WRITERS: i64 = i64::from_be_bytes(*b"mindrail");

@@ -12,8 +12,11 @@ use super::StoreError;
 use super::sql::{Connection, DatabaseError, Row, Value, in_transaction};
 
 /// One script for each version of the file; `user_version` counts those that ran.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("migrations/sqlite_1.sql"), include_str!("migrations/sqlite_2.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("migrations/sqlite_1.sql"),
+    include_str!("migrations/sqlite_2.sql"),
+    include_str!("migrations/sqlite_3.sql"),
+];
 
 /// How long a statement waits for another process's.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -1,0 +1,191 @@
+//! `mindrail desk`: who works at the desk that `mindrail serve` shows.
+
+use std::io::{IsTerminal as _, Read as _};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+use mindrail_server::calendar::date;
+use mindrail_server::desk::password;
+use mindrail_server::store::Store;
+use mindrail_server::store::accounts::{DeskLanguage, DeskRole, DeskUser, LONGEST_USER_NAME, is_user_name};
+use mindrail_server::tenant::DEFAULT;
+
+use super::{Exit, complain, print};
+
+/// People at the desk of `mindrail serve`.
+///
+/// Counsellors work on the queue, admins manage people and read figures, auditors read
+/// the trail, the access log and reports. Nobody has two roles.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Desk {
+    /// Add somebody, and print their password, once.
+    AddUser(AddUser),
+    /// List who works at the desk.
+    List(In),
+    /// Shut somebody out from now on.
+    Disable(Named),
+    /// Give somebody another password, print it once, and end their sessions.
+    SetPassword(SetPassword),
+}
+
+/// Which store.
+#[derive(Debug, Args)]
+pub(crate) struct In {
+    /// The file or the PostgreSQL URL of `mindrail serve`.
+    #[arg(long, value_name = "FILE|URL", default_value = "mindrail.db")]
+    store: String,
+}
+
+/// Whom.
+#[derive(Debug, Args)]
+pub(crate) struct Named {
+    /// Their name.
+    #[arg(value_name = "NAME")]
+    name: String,
+
+    /// Whose conversations they see.
+    #[arg(long, default_value = DEFAULT)]
+    tenant: String,
+
+    #[command(flatten)]
+    of: In,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AddUser {
+    #[command(flatten)]
+    named: Named,
+
+    /// What they may do: admin, counsellor or auditor.
+    #[arg(long)]
+    role: DeskRole,
+
+    /// The language in which the desk speaks to them: en or fr.
+    #[arg(long, default_value = "en")]
+    language: DeskLanguage,
+
+    #[command(flatten)]
+    chosen: Chosen,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SetPassword {
+    #[command(flatten)]
+    named: Named,
+
+    #[command(flatten)]
+    chosen: Chosen,
+}
+
+/// Where the password comes from.
+#[derive(Debug, Args)]
+pub(crate) struct Chosen {
+    /// Read the password from standard input instead of making one.
+    #[arg(long)]
+    password_stdin: bool,
+}
+
+impl Desk {
+    pub(crate) fn run(self) -> anyhow::Result<Exit> {
+        match self {
+            Self::AddUser(add) => add.run(),
+            Self::List(of) => list(&of),
+            Self::Disable(named) => disable(&named),
+            Self::SetPassword(set) => set.run(),
+        }
+    }
+}
+
+impl In {
+    fn open(&self) -> anyhow::Result<Store> {
+        // The URL of a server may hold a password.
+        let name = if mindrail_server::store::is_url(&self.store) { "the store" } else { &self.store };
+        Store::open(&self.store).with_context(|| name.to_owned())
+    }
+}
+
+impl Chosen {
+    fn password(&self) -> anyhow::Result<String> {
+        if !self.password_stdin {
+            return Ok(password::generate());
+        }
+        if std::io::stdin().is_terminal() {
+            complain("type the password, then Enter and Ctrl-D; it is shown as you type");
+        }
+        let mut text = String::new();
+        let most = 4 * password::LONGEST as u64;
+        std::io::stdin().take(most).read_to_string(&mut text).context("standard input")?;
+        Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+    }
+
+    /// Prints a password that was made here, once.
+    fn tell(&self, password: &str) -> anyhow::Result<()> {
+        if !self.password_stdin {
+            print(&format!("password: {password}\n"))?;
+            complain("this is shown once; hand it over in private");
+        }
+        Ok(())
+    }
+}
+
+impl AddUser {
+    fn run(self) -> anyhow::Result<Exit> {
+        let Named { name, tenant, of } = &self.named;
+        if !is_user_name(name) {
+            bail!(
+                "NAME: expected 1 to {LONGEST_USER_NAME} characters, none of them a control character or a space at an end"
+            );
+        }
+        let chosen = self.chosen.password()?;
+        let user = DeskUser {
+            tenant: tenant.clone(),
+            name: name.clone(),
+            role: self.role,
+            language: self.language,
+            created_ms: now_ms(),
+            disabled_ms: None,
+        };
+        if !of.open()?.add_user(&user, &password::hash(&chosen)?)? {
+            bail!("{tenant}: somebody has the name {name:?} already");
+        }
+        self.chosen.tell(&chosen)?;
+        Ok(Exit::Done)
+    }
+}
+
+impl SetPassword {
+    fn run(self) -> anyhow::Result<Exit> {
+        let Named { name, tenant, of } = &self.named;
+        let chosen = self.chosen.password()?;
+        if !of.open()?.set_password(tenant, name, &password::hash(&chosen)?)? {
+            bail!("{tenant}: there is nobody of the name {name:?}");
+        }
+        self.chosen.tell(&chosen)?;
+        Ok(Exit::Done)
+    }
+}
+
+fn disable(Named { name, tenant, of }: &Named) -> anyhow::Result<Exit> {
+    if !of.open()?.disable_user(tenant, name, now_ms())? {
+        bail!("{tenant}: nobody of the name {name:?} could log in");
+    }
+    Ok(Exit::Done)
+}
+
+fn list(of: &In) -> anyhow::Result<Exit> {
+    let row = |user: &DeskUser| {
+        let state =
+            user.disabled_ms.map_or_else(|| "active".to_owned(), |ms| format!("disabled {}", date(ms)));
+        let since = date(user.created_ms);
+        format!("{}\t{}\t{}\t{}\t{since}\t{state}\n", user.tenant, user.name, user.role, user.language.tag())
+    };
+    let rows: Vec<String> = of.open()?.users(None)?.iter().map(row).collect();
+    print(&format!("tenant\tname\trole\tlanguage\tsince\tstate\n{}", rows.concat()))?;
+    Ok(Exit::Done)
+}
+
+/// Milliseconds since 1970 by the system's clock.
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
