@@ -44,8 +44,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::http::{Asking, ErrorShape, Failure, Shared, json_response, read, read_json};
-use crate::service::{Call, Candidate, Decided, GuardRequest, Numbered, ReplyRequest, Service, ServiceError};
-use crate::service::{GuardAnswer, within};
+use crate::service::{
+    Call, Candidate, Decided, GuardAnswer, GuardRequest, Numbered, ReplyRequest, Service, ServiceError,
+    within,
+};
 use crate::store::keys::Scope;
 
 /// Texts that one request may hold.

@@ -149,7 +149,7 @@ fn own() -> Vec<Endpoint> {
             .answers_schema(openapi::guard_answer)
             .fails_as(
                 ErrorShape::Own,
-                &["turns_missing", "turns_differ", "other_model", "idempotency_key_reused"],
+                &["turns_missing", "turns_differ", "ends_early", "other_model", "idempotency_key_reused"],
             ),
         Endpoint::post("/v1/guard/reply", guard::guard_reply)
             .tagged("guard")

@@ -227,9 +227,7 @@ impl Service {
             }
         }
         if known - first > messages.len() {
-            let found = format!("{} messages from turn {first} on", messages.len());
-            let expected = format!("at least the {known} turns that are known");
-            return Err(ServiceError::invalid("messages", found, expected));
+            return Err(ServiceError::EndsEarly { messages: messages.len(), first, known });
         }
         Ok(known - first)
     }
