@@ -14,7 +14,8 @@ answer = client.moderations.create(input=[calm, danger], model="omni-moderation-
 assert [result.flagged for result in answer.results] == [False, True], answer
 first, second = (result.category_scores.self_harm_intent for result in answer.results)
 assert second > first, (first, second)
-assert len(answer.results[1].categories.model_dump()) == 13
+flagged = answer.results[1].categories
+assert all(getattr(flagged, name) is not None for name in type(flagged).model_fields), answer
 assert answer.results[1].category_applied_input_types.sexual_minors == []
 single = client.moderations.create(input=calm)
 assert len(single.results) == 1 and not single.results[0].flagged, single

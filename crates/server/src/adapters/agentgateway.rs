@@ -85,6 +85,7 @@ pub(super) struct WebhookAnswer {
 /// Told apart by their fields.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(untagged)]
+#[schemars(rename = "WebhookAction")]
 enum Action {
     /// The gateway answers with this.
     Reject {

@@ -86,7 +86,6 @@ pub(super) struct GuardrailAnswer {
     texts: Option<Vec<String>>,
     /// The messages to go on with: those that came and the policy's note to the
     /// assistant behind them.
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::http::openapi::some_messages")]
     structured_messages: Option<Vec<Value>>,
     /// The decisions' numbers in the audit trail; LiteLLM does not read them.
@@ -101,6 +100,7 @@ impl Numbered for GuardrailAnswer {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[schemars(rename = "GuardrailAction")]
 enum Action {
     None,
     GuardrailIntervened,

@@ -44,8 +44,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::http::{Asking, ErrorShape, Failure, Shared, json_response, read, read_json};
-use crate::service::{Call, Candidate, Decided, GuardRequest, Numbered, ReplyRequest, Service, ServiceError};
-use crate::service::{GuardAnswer, within};
+use crate::service::{
+    Call, Candidate, Decided, GuardAnswer, GuardRequest, Numbered, ReplyRequest, Service, ServiceError,
+    within,
+};
 use crate::store::keys::Scope;
 
 /// Texts that one request may hold.
@@ -60,13 +62,16 @@ struct Asked {
     errors: ErrorShape,
 }
 
+/// Decides on a request that is addressed to a `C`.
+type Work<R, C, T> = fn(&Service, &R, C, Call<'_>) -> Result<Decided<T>, ServiceError>;
+
 impl Asked {
     /// Answers in the peer's words, and counts the request whatever becomes of it.
     /// `choose` finds what the request is addressed to.
     async fn answer<R, C, T>(
         self,
         choose: impl FnOnce(&Parts, &R) -> Result<C, Failure>,
-        work: fn(&Service, &R, C, Call<'_>) -> Result<Decided<T>, ServiceError>,
+        work: Work<R, C, T>,
     ) -> Response
     where
         R: DeserializeOwned + Send + 'static,

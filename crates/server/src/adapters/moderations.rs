@@ -52,20 +52,34 @@ enum Input {
     Parts(#[schemars(length(min = 1, max = 256))] Vec<Part>),
 }
 
-/// A part of a message.
+/// A part of a message. An internally tagged enum would take a number as its tag.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(untagged)]
 enum Part {
     /// Its text.
     Text {
+        r#type: TextTag,
         /// The text.
         text: String,
     },
     /// An image, which is not evaluated.
-    ImageUrl {
+    Image {
+        r#type: ImageTag,
         /// Where it is.
         image_url: ImageUrl,
     },
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum TextTag {
+    Text,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum ImageTag {
+    ImageUrl,
 }
 
 /// Where an image is.
@@ -310,8 +324,8 @@ impl Entry {
 
     fn parts(parts: &[Part]) -> Self {
         let text = parts.iter().filter_map(|part| match part {
-            Part::Text { text } => Some(text.as_str()),
-            Part::ImageUrl { .. } => None,
+            Part::Text { text, .. } => Some(text.as_str()),
+            Part::Image { .. } => None,
         });
         let text = text.collect::<Vec<_>>().join("\n");
         Self { text, message: json!({"role": "user", "content": parts}) }

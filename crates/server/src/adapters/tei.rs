@@ -125,7 +125,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         Endpoint::get("/info", info)
             .tagged("text-embeddings-inference")
             .named("info", "Which model is served")
-            .is_open()
+            .without_key()
             .answers::<Info>(),
     ]
 }

@@ -80,6 +80,7 @@ struct Classified {
 
 /// Tokens, which are not counted here.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
+#[expect(clippy::struct_field_names, reason = "the names are the peer's")]
 struct Usage {
     prompt_tokens: u64,
     total_tokens: u64,

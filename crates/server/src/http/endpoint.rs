@@ -129,7 +129,7 @@ impl Endpoint {
     }
 
     /// It is answered without a key.
-    pub(crate) fn is_open(self) -> Self {
+    pub(crate) fn without_key(self) -> Self {
         Self { access: Access::Open, ..self }
     }
 

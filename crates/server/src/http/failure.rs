@@ -20,7 +20,7 @@ pub(crate) struct Failure {
 }
 
 /// Every code, with its status. A code means the same wherever it is given.
-pub(super) const CODES: [(&str, u16); 25] = [
+pub(super) const CODES: [(&str, u16); 26] = [
     ("invalid_json", 400),
     ("unreadable_body", 400),
     ("unauthorized", 401),
@@ -34,6 +34,7 @@ pub(super) const CODES: [(&str, u16); 25] = [
     ("body_too_slow", 408),
     ("turns_missing", 409),
     ("turns_differ", 409),
+    ("ends_early", 409),
     ("other_model", 409),
     ("conversation_went_on", 409),
     ("too_large", 413),
@@ -187,6 +188,7 @@ impl From<ServiceError> for Failure {
             ServiceError::Invalid { .. } | ServiceError::OtherRequest => StatusCode::UNPROCESSABLE_ENTITY,
             ServiceError::TurnsMissing { .. }
             | ServiceError::TurnsDiffer { .. }
+            | ServiceError::EndsEarly { .. }
             | ServiceError::OtherModel
             | ServiceError::WentOn => StatusCode::CONFLICT,
             ServiceError::UnknownConversation => StatusCode::NOT_FOUND,
@@ -238,6 +240,7 @@ mod tests {
             invalid.into(),
             ServiceError::TurnsMissing { known: 0, first: 1 }.into(),
             ServiceError::TurnsDiffer { turn: 0 }.into(),
+            ServiceError::EndsEarly { messages: 1, first: 0, known: 2 }.into(),
             ServiceError::OtherModel.into(),
             ServiceError::UnknownConversation.into(),
             ServiceError::WentOn.into(),

@@ -159,7 +159,7 @@ fn own() -> Vec<Endpoint> {
             .answers_schema(openapi::guard_answer)
             .fails_as(
                 ErrorShape::Own,
-                &["turns_missing", "turns_differ", "other_model", "idempotency_key_reused"],
+                &["turns_missing", "turns_differ", "ends_early", "other_model", "idempotency_key_reused"],
             ),
         Endpoint::post("/v1/guard/reply", guard::guard_reply)
             .tagged("guard")
@@ -177,20 +177,20 @@ fn own() -> Vec<Endpoint> {
         Endpoint::get("/healthz", || async { "ok\n" })
             .tagged("operation")
             .named("healthz", "200 while the process runs")
-            .is_open(),
+            .without_key(),
         Endpoint::get("/readyz", ready)
             .tagged("operation")
             .named("readyz", "200 while it can decide")
-            .is_open()
+            .without_key()
             .fails_as(ErrorShape::Own, &["store_unavailable"]),
         Endpoint::get("/metrics", metrics)
             .tagged("operation")
             .named("metrics", "Counts and times for Prometheus")
-            .is_open(),
+            .without_key(),
         Endpoint::get("/openapi.json", openapi::openapi)
             .tagged("operation")
             .named("openapi", "This document")
-            .is_open()
+            .without_key()
             .answers::<serde_json::Map<String, serde_json::Value>>(),
     ]
 }

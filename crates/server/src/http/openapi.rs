@@ -103,7 +103,7 @@ fn parameter(parameter: &Parameter) -> Value {
         Place::Query => ("query", true),
     };
     let schema = if parameter.values.is_empty() {
-        json!({"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"})
+        json!({"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]([ -~]*[!-~])?$"})
     } else {
         json!({"type": "string", "enum": parameter.values})
     };

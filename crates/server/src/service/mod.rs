@@ -82,6 +82,18 @@ pub enum ServiceError {
         /// Its place, from 0.
         turn: usize,
     },
+    /// What was sent ends before the turns that are known.
+    #[error(
+        "{messages} messages from turn {first} on end before turn {known}, where the conversation stands; send it to its end"
+    )]
+    EndsEarly {
+        /// Messages that were sent.
+        messages: usize,
+        /// The first turn that was sent.
+        first: usize,
+        /// Turns that are known.
+        known: usize,
+    },
     /// The conversation was scored by another model, or in another version.
     #[error("the conversation was scored by another model; send it whole, with first_turn 0")]
     OtherModel,
@@ -123,6 +135,7 @@ impl ServiceError {
             Self::Invalid { .. } => "invalid_request",
             Self::TurnsMissing { .. } => "turns_missing",
             Self::TurnsDiffer { .. } => "turns_differ",
+            Self::EndsEarly { .. } => "ends_early",
             Self::OtherModel => "other_model",
             Self::UnknownConversation => "unknown_conversation",
             Self::WentOn => "conversation_went_on",

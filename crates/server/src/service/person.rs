@@ -45,9 +45,21 @@ pub struct GuardRequest {
     pub age: Option<u8>,
     /// The place of the first message in the conversation, from 0. Left out, the
     /// messages go on where the conversation stands.
+    #[serde(default, deserialize_with = "whole")]
     pub first_turn: Option<usize>,
     /// What was said, oldest first, as `OpenAI` messages.
     pub messages: Vec<Value>,
+}
+
+/// A number without a fraction, which JSON may write as `3.0`.
+fn whole<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    /// Above this not every whole number is an `f64`.
+    const MOST: f64 = (1_u64 << 53) as f64;
+    let Some(number) = Option::<f64>::deserialize(deserializer)? else { return Ok(None) };
+    if number.fract() == 0.0 && (0.0..=MOST).contains(&number) {
+        return Ok(Some(number as usize));
+    }
+    Err(serde::de::Error::custom("expected a whole number from 0"))
 }
 
 /// The answer to a [`GuardRequest`].
@@ -308,9 +320,7 @@ impl Service {
             }
         }
         if known - first > messages.len() {
-            let found = format!("{} messages from turn {first} on", messages.len());
-            let expected = format!("at least the {known} turns that are known");
-            return Err(ServiceError::invalid("messages", found, expected));
+            return Err(ServiceError::EndsEarly { messages: messages.len(), first, known });
         }
         Ok(known - first)
     }
