@@ -9,6 +9,9 @@
 //! only after all of the text was judged. So no way of cutting an answer into pieces gets
 //! past a verdict on the whole of it.
 //!
+//! A beginning that should be written anew is held and not refused: half a thought often
+//! reads worse than all of it. One that must not be shown ends the choice at once.
+//!
 //! A choice that may not go on says farewell: what was judged of its content is shown,
 //! then the guard's words follow, and nothing of it comes after.
 
@@ -32,6 +35,8 @@ const MOST_JUDGEMENTS: usize = 10_000;
 pub(super) enum Fate {
     /// It may be shown.
     Show,
+    /// Not as far as it has come: what comes may put it right, and is waited for.
+    Hold,
     /// It may not.
     Withhold,
 }
@@ -197,7 +202,7 @@ impl Flow {
         }
         for (place, text) in screen_choice(object, "delta", &self.tools) {
             if state.newest.is_some_and(|newest| newest != place) {
-                state.close();
+                state.pause();
             }
             state.newest = Some(place);
             let growing = state.texts.entry(place).or_default();
@@ -235,7 +240,7 @@ impl Flow {
     /// No more can be judged: choices of which anything waits have no end.
     pub(super) fn give_up(&mut self) {
         for choice in self.choices.values_mut().filter(|choice| choice.ended.is_none()) {
-            if choice.texts.values().any(|text| text.judged() < text.text().len()) {
+            if choice.texts.values().any(|text| text.showable() < text.text().len()) {
                 choice.ended = Some(Reason::NoAnswer);
             }
         }
@@ -276,6 +281,11 @@ impl Flow {
             Fate::Show => {
                 if let Some(growing) = choice.texts.get_mut(&due.place) {
                     growing.may_show(due.end);
+                }
+            }
+            Fate::Hold => {
+                if let Some(growing) = choice.texts.get_mut(&due.place) {
+                    growing.hold(due.end);
                 }
             }
         }
@@ -319,12 +329,12 @@ impl Flow {
             };
             match place.field {
                 // Half a call is no call, and a client may not see that it is half a one.
-                ReplyField::ToolCall => text.is_settled(),
+                ReplyField::ToolCall => text.is_complete(),
                 // White space alone says nothing.
                 ReplyField::Content
                 | ReplyField::Refusal
                 | ReplyField::Reasoning
-                | ReplyField::Annotation => text.judged() >= *end || text.text()[..*end].trim().is_empty(),
+                | ReplyField::Annotation => text.showable() >= *end || text.text()[..*end].trim().is_empty(),
             }
         })
     }
@@ -359,12 +369,12 @@ pub(super) fn spoken(place: Place, text: &str) -> String {
 }
 
 impl Choice {
-    fn close(&mut self) {
-        self.texts.values_mut().for_each(Growing::close);
+    fn pause(&mut self) {
+        self.texts.values_mut().for_each(Growing::pause);
     }
 
     fn finish(&mut self) {
-        self.close();
+        self.texts.values_mut().for_each(Growing::end);
         self.finished = true;
     }
 
@@ -376,8 +386,8 @@ impl Choice {
     fn farewell(&mut self, index: u64, reason: Reason) -> Farewell {
         let content = self.texts.entry(Place::once(ReplyField::Content)).or_default();
         let before = content.unshown().to_owned();
-        content.was_shown(content.judged());
-        let shown = &content.text()[..content.judged()];
+        content.was_shown(content.showable());
+        let shown = &content.text()[..content.showable()];
         let follows = match shown.trim_end().chars().last() {
             _ if !content.is_shown() || shown.trim().is_empty() => Follows::Nothing,
             Some(sign) if sign.is_alphanumeric() || ",;:-–—('\"«".contains(sign) => Follows::Cut,

@@ -47,8 +47,12 @@ impl Asker {
 
     /// The verdict on the person's side, on disk wherever that can be.
     pub(super) async fn judge_person(&self, sent: &Arc<Sent>) -> Result<PersonSide, Failure> {
-        for _ in 0..TRIES {
-            let put = Arc::clone(sent);
+        for attempt in 0..=TRIES {
+            let mut put = Arc::clone(sent);
+            if attempt == TRIES {
+                // Others are always faster: it is judged and written down without its name.
+                Arc::make_mut(&mut put).conversation = None;
+            }
             let decided =
                 self.shared.try_decide(self.asking(), move |service, call| service.judge_sent(&put, call));
             match decided.await {
@@ -200,17 +204,16 @@ impl Talk {
 
     /// What happens to texts of the reply, up to the first that is withheld.
     pub(super) async fn judge(&self, parts: Vec<Part>) -> Vec<Fate> {
-        let (course, sent, on_revise) =
-            (self.person.course.clone(), Arc::clone(&self.sent), self.upstream.on_revise);
+        let (course, sent) = (self.person.course.clone(), Arc::clone(&self.sent));
+        let on_revise = self.upstream.on_revise;
+        let ends = move |action, part| fate(action, part, on_revise) == Fate::Withhold;
         let parts = Arc::new(parts);
         let put = Arc::clone(&parts);
         let decided = self.asker.shared.decide_next(self.asker.asking(), move |service, call| {
-            service.judge_parts((&course, &sent), &put, |action| withholds(action, on_revise), call)
+            service.judge_parts((&course, &sent), &put, ends, call)
         });
         match decided.await {
-            Ok(Answer::New(judged)) => {
-                judged.actions.into_iter().map(|action| fate(action, on_revise)).collect()
-            }
+            Ok(Answer::New(judged)) => fates(&judged.actions, &parts, on_revise).collect(),
             Err(Undecided::Service(ServiceError::Store(_) | ServiceError::WentOn)) => {
                 self.judge_unwritten(parts).await
             }
@@ -221,19 +224,18 @@ impl Talk {
     /// The store does not answer: the texts are judged, and the policy says what that is
     /// worth.
     async fn judge_unwritten(&self, parts: Arc<Vec<Part>>) -> Vec<Fate> {
-        let (course, sent, on_revise) =
-            (self.person.course.clone(), Arc::clone(&self.sent), self.upstream.on_revise);
-        let count = parts.len();
+        let (course, sent) = (self.person.course.clone(), Arc::clone(&self.sent));
+        let on_revise = self.upstream.on_revise;
+        let ends = move |action, part| fate(action, part, on_revise) == Fate::Withhold;
+        let put = Arc::clone(&parts);
         let judged = self.asker.shared.work_out(self.asker.asking(), move |service, call| {
-            let judged =
-                service.judge_parts((&course, &sent), &parts, |action| withholds(action, on_revise), call)?;
+            let judged = service.judge_parts((&course, &sent), &put, ends, call)?;
             Ok(judged.answer().actions.clone())
         });
-        let Ok(actions) = judged.await else { return self.reply_unseen(count).await };
+        let Ok(actions) = judged.await else { return self.reply_unseen(parts.len()).await };
         let unwritten = failed(self.policy().fail.reply_store);
-        let worse =
-            |action| if fate(action, on_revise) == Fate::Withhold { Fate::Withhold } else { unwritten };
-        actions.into_iter().map(worse).collect()
+        let worse = |fate| if fate == Fate::Show { unwritten } else { fate };
+        fates(&actions, &parts, on_revise).map(worse).collect()
     }
 
     /// The model does not work: the policy says what becomes of the reply.
@@ -300,7 +302,7 @@ impl Talk {
             // What was given no fate was not judged.
             let fates = fates.into_iter().chain([Fate::Withhold]);
             for (part, fate) in parts.drain(..judged).zip(fates) {
-                if fate == Fate::Withhold {
+                if fate != Fate::Show {
                     reasons[part.part.choice as usize] = Some(Reason::Withheld);
                 }
             }
@@ -338,16 +340,17 @@ const fn failed(mode: ReplyFail) -> Fate {
     }
 }
 
-fn withholds(action: ReplyAction, on_revise: OnRevise) -> bool {
-    match action {
-        ReplyAction::Allow => false,
-        ReplyAction::Revise => on_revise == OnRevise::Replace,
-        ReplyAction::Block => true,
+/// What happens to a text. A beginning that should be written anew waits for the rest.
+fn fate(action: ReplyAction, part: ReplyPart, on_revise: OnRevise) -> Fate {
+    match (action, on_revise) {
+        (ReplyAction::Allow, _) | (ReplyAction::Revise, OnRevise::Show) => Fate::Show,
+        (ReplyAction::Revise, OnRevise::Replace) if !part.whole => Fate::Hold,
+        (ReplyAction::Revise, OnRevise::Replace) | (ReplyAction::Block, _) => Fate::Withhold,
     }
 }
 
-fn fate(action: ReplyAction, on_revise: OnRevise) -> Fate {
-    if withholds(action, on_revise) { Fate::Withhold } else { Fate::Show }
+fn fates(actions: &[ReplyAction], parts: &[Part], on_revise: OnRevise) -> impl Iterator<Item = Fate> {
+    actions.iter().zip(parts).map(move |(&action, part)| fate(action, part.part, on_revise))
 }
 
 /// The assistant's own error, which only a program can put right.

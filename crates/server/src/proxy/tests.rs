@@ -887,6 +887,24 @@ fn a_conversation_with_a_name_goes_on_and_is_not_forgotten_by_editing_it() {
 }
 
 #[test]
+fn requests_of_one_conversation_at_the_same_time_are_all_answered_and_written_down() {
+    let assistant = Assistant::always(whole(&[CALM]));
+    let proxy = Proxy::before(&assistant);
+    std::thread::scope(|scope| {
+        for number in 0..12 {
+            let (proxy, text) = (&proxy, format!("it goes on, {number}"));
+            scope.spawn(move || {
+                let got = proxy.ask_with("X-Mindrail-Conversation: c\r\n", &asking(&text));
+                assert_eq!((got.status, got.content().as_str()), (200, CALM), "{got:?}");
+                assert!(got.head.contains("x-mindrail-decision"));
+            });
+        }
+    });
+    let about = |subject| proxy.trail().iter().filter(|entry| entry.decision.subject == subject).count();
+    assert_eq!((about(Subject::Person), about(Subject::Reply)), (12, 12));
+}
+
+#[test]
 fn models_pass_through_and_a_tenant_without_an_assistant_has_none() {
     let models = json!({"object": "list", "data": [{"id": "m-1", "object": "model"}]});
     let assistant = Assistant::always(json_of("200 OK", &models));

@@ -211,7 +211,7 @@ impl Service {
         &self,
         (course, sent): (&Course, &Sent),
         parts: &[Part],
-        ends: impl Fn(ReplyAction) -> bool,
+        ends: impl Fn(ReplyAction, ReplyPart) -> bool,
         call: Call<'_>,
     ) -> Result<Decided<Judged>, ServiceError> {
         let course = course.lock();
@@ -228,7 +228,7 @@ impl Service {
             commit.person.clone_from(&sent.person);
             commits.push(commit);
             actions.push(action);
-            if ends(action) {
+            if ends(action, part.part) {
                 break;
             }
         }

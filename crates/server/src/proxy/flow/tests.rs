@@ -10,11 +10,16 @@ use crate::proxy::window::window_end;
 
 const SIZES: WindowSizes = WindowSizes { least: 6, most: 14 };
 
-/// How a reply is judged: some words are never shown, and some lengths neither, so that a
-/// beginning may be withheld though the whole is not, and the other way round.
-fn fate(text: &str, harsh: bool) -> Fate {
+/// How a reply is judged: some words are never shown, and some counts of letters should
+/// be written anew, so that a beginning may be held though the whole is not, and the
+/// other way round.
+fn fate(text: &str, whole: bool, harsh: bool) -> Fate {
     let odd = harsh && text.chars().filter(|&sign| sign == 'b').count() % 4 == 3;
-    if text.contains("bad") || odd { Fate::Withhold } else { Fate::Show }
+    match (text.contains("bad"), odd, whole) {
+        (true, _, _) | (false, true, true) => Fate::Withhold,
+        (false, true, false) => Fate::Hold,
+        (false, false, _) => Fate::Show,
+    }
 }
 
 fn piece(text: &str) -> Value {
@@ -56,7 +61,7 @@ impl Reader {
             }
             for due in due {
                 self.judged.push(due.part.text.clone());
-                let fate = fate(&due.part.text, self.harsh);
+                let fate = fate(&due.part.text, due.part.part.whole, self.harsh);
                 self.flow.settle(&due, fate).unwrap();
                 if fate == Fate::Withhold {
                     break;
@@ -121,12 +126,13 @@ fn naive(text: &str, harsh: bool) -> Seen {
         if text[..end].trim().is_empty() {
             continue;
         }
-        if fate(&text[..end], harsh) == Fate::Withhold {
-            return withheld(shown);
+        match fate(&text[..end], false, harsh) {
+            Fate::Withhold => return withheld(shown),
+            Fate::Hold => {}
+            Fate::Show => shown = end,
         }
-        shown = end;
     }
-    if from < text.len() && fate(text, harsh) == Fate::Withhold {
+    if fate(text, true, harsh) == Fate::Withhold {
         return withheld(shown);
     }
     Seen { read: text.to_owned(), reason: None, finishes: 1 }
@@ -177,7 +183,7 @@ proptest! {
         text in text(), cuts in prop::collection::vec(any::<Index>(), 0..12), harsh in any::<bool>(),
     ) {
         let seen = read(&cut(&text, &cuts), harsh);
-        if fate(&text, harsh) == Fate::Withhold && !text.trim().is_empty() {
+        if fate(&text, true, harsh) == Fate::Withhold && !text.trim().is_empty() {
             prop_assert_eq!(seen.reason, Some(Reason::Withheld));
             prop_assert!(seen.read.len() < text.len());
         }
@@ -208,7 +214,7 @@ proptest! {
             }
             prop_assert!(place <= count);
             while let Some(due) = flow.due().first() {
-                flow.settle(due, fate(&due.part.text, false)).unwrap();
+                flow.settle(due, fate(&due.part.text, due.part.part.whole, false)).unwrap();
             }
             for leaving in flow.release() {
                 match leaving {
@@ -251,6 +257,18 @@ fn text_is_held_until_its_window_is_judged_and_leaves_in_the_chunks_it_came_in()
     flow.settle(&due[0], Fate::Show).unwrap();
     let left: Vec<Leaving> = flow.release();
     assert_eq!(left, [Leaving::Chunk(piece("We are")), Leaving::Chunk(piece(" here. "))]);
+}
+
+#[test]
+fn a_beginning_that_should_be_written_anew_waits_for_the_rest() {
+    let mut reader = Reader::new(true);
+    reader.take(piece("b b b here. "));
+    assert_eq!(reader.seen.read, "");
+    reader.take(piece("and b too. "));
+    assert_eq!(reader.seen.read, "b b b here. and b too. ");
+    reader.take(finish(0));
+    assert_eq!(reader.end(Ended::Said).reason, None);
+    assert_eq!(read(&["b b b here. ", "and more"], true).reason, Some(Reason::Withheld));
 }
 
 #[test]
@@ -313,7 +331,7 @@ fn a_choice_that_is_withheld_leaves_the_others_alone_and_the_tokens_are_still_to
     for chunk in [both("bad", "good"), both(" words. ", " words. "), finish(0), finish(1), usage.clone()] {
         flow.take(chunk).unwrap();
         while let Some(due) = flow.due().first() {
-            flow.settle(due, fate(&due.part.text, false)).unwrap();
+            flow.settle(due, fate(&due.part.text, due.part.part.whole, false)).unwrap();
         }
         left.extend(flow.release());
     }
