@@ -148,7 +148,7 @@ impl Client {
         let headers = self.headers();
         let reply = send(&self.address, "GET", path, &headers, "");
         self.keep(&reply);
-        if reply.status == 200 {
+        if reply.body.starts_with("<!DOCTYPE html>") {
             self.page.clone_from(&reply.body);
         }
         reply

@@ -317,7 +317,7 @@ fn a_review_goes_from_the_queue_to_its_end_and_only_the_holder_takes_it_there() 
     let lines = root.get("/desk/reports/calibration.jsonl").body;
     let example: Value = serde_json::from_str(lines.trim()).expect("one example");
     assert_eq!(example["escalation_was_right"], true);
-    assert!(!lines.contains("spoke") && !lines.contains("ada"), "{lines}");
+    assert!(!lines.contains("spoke") && !lines.contains("\"ada\""), "{lines}");
     // Without consent it is in no file.
     let second = server.escalate("d", None);
     ada.post(&format!("/desk/reviews/{second}/claim"), &[]);
