@@ -71,7 +71,7 @@ fn with_course(store: &Store, tenant: &str, sequence: u64) -> Result<Option<(Rev
     let entries = match &review.conversation {
         Some(conversation) => store.entries_of(tenant, conversation)?,
         // Nothing else can be found of it any more.
-        None => vec![review.opening.clone()],
+        None => vec![review.opening.clone(), review.newest.clone()],
     };
     let course = Course::of(&entries);
     Ok(Some((review, course)))
