@@ -68,11 +68,12 @@ async fn found(visit: &Visit, sequence: u64) -> Result<(&DeskUser, Review, Cours
 
 fn with_course(store: &Store, tenant: &str, sequence: u64) -> Result<Option<(Review, Course)>, StoreError> {
     let Some(review) = store.review(tenant, sequence)? else { return Ok(None) };
-    let entries = match &review.conversation {
+    let mut entries = match &review.conversation {
         Some(conversation) => store.entries_of(tenant, conversation)?,
         // Nothing else can be found of it any more.
         None => vec![review.opening.clone(), review.newest.clone()],
     };
+    entries.dedup_by_key(|entry| entry.sequence);
     let course = Course::of(&entries);
     Ok(Some((review, course)))
 }
