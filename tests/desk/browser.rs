@@ -101,7 +101,8 @@ impl Browser {
             Some("Runtime.consoleAPICalled") => matches!(told["type"].as_str(), Some("error" | "warning")),
             // An answer of 401 or so is in the log as an error of the network.
             Some("Log.entryAdded") => {
-                told["entry"]["level"] != "verbose" && told["entry"]["source"] != "network"
+                let entry = &told["entry"];
+                matches!(entry["level"].as_str(), Some("error" | "warning")) && entry["source"] != "network"
             }
             _ => false,
         };

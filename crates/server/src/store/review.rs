@@ -137,8 +137,7 @@ const COLUMNS: &str = "r.sequence, r.conversation, r.latest, r.state, r.opened_m
     r.claimed_until_ms, r.acknowledged_ms, r.closed_by, r.closed_ms, r.reason, r.calibration_consent, a.entry, l.entry";
 
 /// Reviews with the entries of their first and of their newest decision.
-const FROM: &str =
-    "review r JOIN audit a ON a.sequence = r.sequence JOIN audit l ON l.sequence = r.latest";
+const FROM: &str = "review r JOIN audit a ON a.sequence = r.sequence JOIN audit l ON l.sequence = r.latest";
 
 impl Store {
     /// What lies before a tenant's counsellors, what is due first first.
