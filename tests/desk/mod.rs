@@ -471,6 +471,7 @@ fn nothing_that_was_typed_into_the_console_is_logged_or_stored() {
         assert!(!reply.body.contains("zebras"), "{path}: {}", reply.body);
     }
     child.kill().expect("it ends");
+    child.wait().expect("it has ended");
     let mut log = String::new();
     said.read_to_string(&mut log).expect("text");
     child.stdout.take().expect("a pipe").read_to_string(&mut log).expect("text");

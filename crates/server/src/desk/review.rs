@@ -265,7 +265,7 @@ pub(super) async fn claim(
     Path(sequence): Path<u64>,
     Posted { visit, .. }: Posted,
 ) -> Result<Response, Response> {
-    let done = change(&visit, (sequence, Deed::Claim), |store, hand| store.claim(hand)).await?;
+    let done = change(&visit, (sequence, Deed::Claim), Store::claim).await?;
     Ok(back(sequence, if done { "claimed" } else { "taken" }))
 }
 
@@ -273,7 +273,7 @@ pub(super) async fn release(
     Path(sequence): Path<u64>,
     Posted { visit, .. }: Posted,
 ) -> Result<Response, Response> {
-    let done = change(&visit, (sequence, Deed::Release), |store, hand| store.release(hand)).await?;
+    let done = change(&visit, (sequence, Deed::Release), Store::release).await?;
     Ok(if done { Redirect::to("/desk/queue?said=released").into_response() } else { back(sequence, "lost") })
 }
 
@@ -281,7 +281,7 @@ pub(super) async fn acknowledge(
     Path(sequence): Path<u64>,
     Posted { visit, .. }: Posted,
 ) -> Result<Response, Response> {
-    let done = change(&visit, (sequence, Deed::Acknowledge), |store, hand| store.acknowledge(hand)).await?;
+    let done = change(&visit, (sequence, Deed::Acknowledge), Store::acknowledge).await?;
     Ok(back(sequence, if done { "acknowledged" } else { "lost" }))
 }
 

@@ -330,7 +330,7 @@ mod tests {
             }
             match deed {
                 Deed::Claim if holder.is_none_or(|holder| holder == who) => {
-                    self.held = Some((who, now + LOCK_MS))
+                    self.held = Some((who, now + LOCK_MS));
                 }
                 Deed::Keep if holder == Some(who) => self.held = Some((who, now + LOCK_MS)),
                 Deed::Release if holder == Some(who) => self.held = None,
