@@ -1,5 +1,5 @@
 //! The desk in a real browser: Chromium without a window, driven over its own protocol
-//! (the DevTools protocol, by pipe). Skipped, and said so, where there is no Chromium.
+//! (that of its developer tools, by pipe). Skipped, and said so, where there is no Chromium.
 //! `MINDRAIL_SCREENSHOTS` names a folder for pictures, to be looked at.
 
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -16,7 +16,7 @@ use crate::program::Folder;
 const CHROMIUM: &str = "/usr/bin/chromium";
 
 /// How long something may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How a page is shown.
 #[derive(Debug, Clone, Copy)]
@@ -101,7 +101,8 @@ impl Browser {
             Some("Runtime.consoleAPICalled") => matches!(told["type"].as_str(), Some("error" | "warning")),
             // An answer of 401 or so is in the log as an error of the network.
             Some("Log.entryAdded") => {
-                told["entry"]["level"] != "verbose" && told["entry"]["source"] != "network"
+                let entry = &told["entry"];
+                matches!(entry["level"].as_str(), Some("error" | "warning")) && entry["source"] != "network"
             }
             _ => false,
         };
@@ -215,6 +216,7 @@ fn decoded(text: &str) -> Vec<u8> {
 }
 
 /// A browser, where there is one.
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn browser() -> Option<Browser> {
     if !PathBuf::from(CHROMIUM).exists() {
         eprintln!("skipped in the browser: there is no {CHROMIUM}");

@@ -50,10 +50,10 @@ impl Server {
         let tenants = Arc::new(Tenants::new(tenants.iter().map(|name| tenant(name))));
         let (tell, told) = channel();
         std::thread::spawn(move || {
-            let keep = Duration::from_secs(86_400);
+            let keep = Duration::from_hours(24);
             let running = Running { tenants, watched: None, key: None, keep, tls: None, tell: |_| {} };
             run(([127, 0, 0, 1], 0).into(), service, running, |address| {
-                tell.send(address).expect("who waits")
+                tell.send(address).expect("who waits");
             })
         });
         let address = told.recv().expect("it listens").to_string();
@@ -149,7 +149,7 @@ impl Client {
         let headers = self.headers();
         let reply = send(&self.address, "GET", path, &headers, "");
         self.keep(&reply);
-        if reply.status == 200 {
+        if reply.body.starts_with("<!DOCTYPE html>") {
             self.page.clone_from(&reply.body);
         }
         reply
@@ -222,7 +222,7 @@ fn encoded(value: &str) -> String {
 
 pub(super) fn send(address: &str, method: &str, path: &str, headers: &str, body: &str) -> Reply {
     let mut stream = TcpStream::connect(address).expect("it listens");
-    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a time-out");
+    stream.set_read_timeout(Some(Duration::from_mins(1))).expect("a time-out");
     let length = body.len();
     let host = if headers.starts_with("Host: ") { String::new() } else { format!("Host: {address}\r\n") };
     write!(

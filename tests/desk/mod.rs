@@ -317,7 +317,7 @@ fn a_review_goes_from_the_queue_to_its_end_and_only_the_holder_takes_it_there() 
     let lines = root.get("/desk/reports/calibration.jsonl").body;
     let example: Value = serde_json::from_str(lines.trim()).expect("one example");
     assert_eq!(example["escalation_was_right"], true);
-    assert!(!lines.contains("spoke") && !lines.contains("ada"), "{lines}");
+    assert!(!lines.contains("spoke") && !lines.contains("\"ada\""), "{lines}");
     // Without consent it is in no file.
     let second = server.escalate("d", None);
     ada.post(&format!("/desk/reviews/{second}/claim"), &[]);
@@ -471,6 +471,7 @@ fn nothing_that_was_typed_into_the_console_is_logged_or_stored() {
         assert!(!reply.body.contains("zebras"), "{path}: {}", reply.body);
     }
     child.kill().expect("it ends");
+    child.wait().expect("it has ended");
     let mut log = String::new();
     said.read_to_string(&mut log).expect("text");
     child.stdout.take().expect("a pipe").read_to_string(&mut log).expect("text");

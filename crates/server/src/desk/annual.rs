@@ -278,7 +278,7 @@ impl AnnualReport {
         for (name, breakdown) in [("by_action", &self.by_action), ("by_quarter", &self.by_quarter)] {
             match breakdown {
                 Breakdown::Whole(parts) => {
-                    parts.iter().for_each(|(part, count)| line(name, part, &count.to_string()))
+                    parts.iter().for_each(|(part, count)| line(name, part, &count.to_string()));
                 }
                 Breakdown::Withheld => line(name, "all", "withheld"),
             }

@@ -197,7 +197,7 @@ async fn decide(
     let caller = Caller { tenant: Arc::clone(tenant) };
     let asking = Asking { caller, key: None, request: Vec::new(), began };
     let answer = shared.decide(asking, move |service, call| {
-        Ok(service.judge_read(&request, &messages, call)?.as_exercise())
+        Ok(service.judge_read(&request, &messages, call)?.into_exercise())
     });
     match answer.await? {
         Answer::New(answer) => Ok(answer),

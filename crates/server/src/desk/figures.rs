@@ -178,13 +178,13 @@ impl Signs {
         };
         let at = |turn| (turn, decision.at_ms);
         if let Some(turn) = stages(|stage| stage == Stage::Alert) {
-            self.alert = earlier(self.alert, at(turn));
+            self.alert = Some(earlier(self.alert, at(turn)));
         }
         if decision.action == "escalate" {
             // A Confirm tells the turn; without one it is the newest that was known.
             let newest = (decision.scanned.first + decision.scanned.turns).saturating_sub(1) as usize;
             let turn = stages(|stage| stage != Stage::Alert).unwrap_or(newest);
-            self.call = earlier(self.call, at(turn));
+            self.call = Some(earlier(self.call, at(turn)));
         }
     }
 
@@ -194,8 +194,8 @@ impl Signs {
     }
 }
 
-fn earlier(known: Option<(usize, u64)>, other: (usize, u64)) -> Option<(usize, u64)> {
-    Some(known.map_or(other, |known| known.min(other)))
+fn earlier(known: Option<(usize, u64)>, other: (usize, u64)) -> (usize, u64) {
+    known.map_or(other, |known| known.min(other))
 }
 
 /// The lower median of turns, and that of times.

@@ -54,7 +54,7 @@ fn is_overdue(review: &Review, now_ms: u64) -> bool {
 
 fn item(visit: &Visit, me: &str, review: &Review) -> Markup {
     let tongue = visit.tongue;
-    let decision = &review.opening.decision;
+    let decision = &review.newest.decision;
     let address = format!("/desk/reviews/{}", review.sequence);
     let holder = review.holder_at(visit.now_ms);
     let first = decision.reasons.first();

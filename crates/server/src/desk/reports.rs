@@ -45,7 +45,7 @@ pub(super) async fn make(shared: &Arc<Shared>, tenant: Arc<Tenant>, of: Of) -> R
         .ask_store(move |store| {
             let mut count = Count::default();
             store.entries_in(&tenant.name, of.period(), |entry, conversation| {
-                count.take(&entry, conversation)
+                count.take(&entry, conversation);
             })?;
             Ok(count.report(of, protocol, now_ms()))
         })

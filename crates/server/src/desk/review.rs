@@ -68,11 +68,12 @@ async fn found(visit: &Visit, sequence: u64) -> Result<(&DeskUser, Review, Cours
 
 fn with_course(store: &Store, tenant: &str, sequence: u64) -> Result<Option<(Review, Course)>, StoreError> {
     let Some(review) = store.review(tenant, sequence)? else { return Ok(None) };
-    let entries = match &review.conversation {
+    let mut entries = match &review.conversation {
         Some(conversation) => store.entries_of(tenant, conversation)?,
         // Nothing else can be found of it any more.
-        None => vec![review.opening.clone()],
+        None => vec![review.opening.clone(), review.newest.clone()],
     };
+    entries.dedup_by_key(|entry| entry.sequence);
     let course = Course::of(&entries);
     Ok(Some((review, course)))
 }
@@ -264,7 +265,7 @@ pub(super) async fn claim(
     Path(sequence): Path<u64>,
     Posted { visit, .. }: Posted,
 ) -> Result<Response, Response> {
-    let done = change(&visit, (sequence, Deed::Claim), |store, hand| store.claim(hand)).await?;
+    let done = change(&visit, (sequence, Deed::Claim), Store::claim).await?;
     Ok(back(sequence, if done { "claimed" } else { "taken" }))
 }
 
@@ -272,7 +273,7 @@ pub(super) async fn release(
     Path(sequence): Path<u64>,
     Posted { visit, .. }: Posted,
 ) -> Result<Response, Response> {
-    let done = change(&visit, (sequence, Deed::Release), |store, hand| store.release(hand)).await?;
+    let done = change(&visit, (sequence, Deed::Release), Store::release).await?;
     Ok(if done { Redirect::to("/desk/queue?said=released").into_response() } else { back(sequence, "lost") })
 }
 
@@ -280,7 +281,7 @@ pub(super) async fn acknowledge(
     Path(sequence): Path<u64>,
     Posted { visit, .. }: Posted,
 ) -> Result<Response, Response> {
-    let done = change(&visit, (sequence, Deed::Acknowledge), |store, hand| store.acknowledge(hand)).await?;
+    let done = change(&visit, (sequence, Deed::Acknowledge), Store::acknowledge).await?;
     Ok(back(sequence, if done { "acknowledged" } else { "lost" }))
 }
 

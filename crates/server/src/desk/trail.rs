@@ -124,6 +124,7 @@ pub(super) async fn accesses(visit: Visit) -> Result<Response, Response> {
 }
 
 fn all_accesses(store: &Store, tenant: &str) -> Result<String, StoreError> {
+    use std::fmt::Write as _;
     let mut lines = "id,at,name,deed,review\n".to_owned();
     let mut below = u64::MAX;
     loop {
@@ -132,7 +133,7 @@ fn all_accesses(store: &Store, tenant: &str) -> Result<String, StoreError> {
             below = access.id;
             let review = access.review.map_or_else(String::new, |review| review.to_string());
             let (at, name) = (instant(access.at_ms), quoted(&access.name));
-            lines += &format!("{},{at},{name},{},{review}\n", access.id, access.deed);
+            let _ = writeln!(lines, "{},{at},{name},{},{review}", access.id, access.deed);
         }
         if page.len() < PAGE {
             return Ok(lines);

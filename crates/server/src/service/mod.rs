@@ -194,7 +194,7 @@ impl<T> Decided<T> {
 
     /// The same as an exercise at the desk: it stands in the trail as one, and no
     /// webhook is told.
-    pub(crate) fn as_exercise(mut self) -> Self {
+    pub(crate) fn into_exercise(mut self) -> Self {
         for commit in &mut self.commits {
             commit.decision.origin = Some(Origin::Console);
             commit.alarm.iter_mut().for_each(|alarm| alarm.targets.clear());

@@ -51,6 +51,9 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Database`].
+    ///
+    /// # Panics
+    /// Never: counts are plain data.
     pub fn freeze(&self, tenant: &str, reference: &Reference) -> Result<(), StoreError> {
         let sql = "INSERT INTO drift_reference
                 (tenant, model, from_ms, until_ms, frozen_ms, frozen_by, counts)

@@ -27,6 +27,9 @@ impl Period {
     }
 }
 
+/// A turn's place, and what was said where it opens.
+pub type Opened = (usize, Result<Turn, SealError>);
+
 impl Store {
     /// Hands out a tenant's entries of a period, the newest first, each with the
     /// conversation that it is still tied to.
@@ -79,12 +82,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub fn said(
-        &self,
-        tenant: &str,
-        conversation: &str,
-        key: &TextKey,
-    ) -> Result<Vec<(usize, Result<Turn, SealError>)>, StoreError> {
+    pub fn said(&self, tenant: &str, conversation: &str, key: &TextKey) -> Result<Vec<Opened>, StoreError> {
         let sql = "SELECT place, sealed FROM said WHERE tenant = $1 AND conversation = $2 ORDER BY place";
         let rows = self.read(|connection| Ok(connection.query(sql, values![tenant, conversation])?))?;
         let open = |row: &Row| -> Result<_, StoreError> {

@@ -93,6 +93,8 @@ pub struct Review {
     pub calibration_consent: bool,
     /// The decision that opened it.
     pub opening: Entry,
+    /// The newest one that asked for a human.
+    pub newest: Entry,
 }
 
 impl Review {
@@ -132,7 +134,10 @@ pub struct Closing<'a> {
 }
 
 const COLUMNS: &str = "r.sequence, r.conversation, r.latest, r.state, r.opened_ms, r.due_ms, r.claimed_by,
-    r.claimed_until_ms, r.acknowledged_ms, r.closed_by, r.closed_ms, r.reason, r.calibration_consent, a.entry";
+    r.claimed_until_ms, r.acknowledged_ms, r.closed_by, r.closed_ms, r.reason, r.calibration_consent, a.entry, l.entry";
+
+/// Reviews with the entries of their first and of their newest decision.
+const FROM: &str = "review r JOIN audit a ON a.sequence = r.sequence JOIN audit l ON l.sequence = r.latest";
 
 impl Store {
     /// What lies before a tenant's counsellors, what is due first first.
@@ -141,7 +146,7 @@ impl Store {
     /// [`StoreError::Database`].
     pub fn open_reviews(&self, tenant: &str, most: usize) -> Result<Vec<Review>, StoreError> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM review r JOIN audit a ON a.sequence = r.sequence
+            "SELECT {COLUMNS} FROM {FROM}
                 WHERE r.tenant = $1 AND r.closed_ms IS NULL ORDER BY r.due_ms, r.sequence LIMIT $2"
         );
         self.reviews(&sql, values![tenant, most])
@@ -158,7 +163,7 @@ impl Store {
         most: usize,
     ) -> Result<Vec<Review>, StoreError> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM review r JOIN audit a ON a.sequence = r.sequence
+            "SELECT {COLUMNS} FROM {FROM}
                 WHERE r.tenant = $1 AND r.closed_ms >= $2 AND r.closed_ms < $3
                 ORDER BY r.closed_ms DESC, r.sequence DESC LIMIT $4"
         );
@@ -171,7 +176,7 @@ impl Store {
     /// [`StoreError::Database`].
     pub fn review(&self, tenant: &str, sequence: u64) -> Result<Option<Review>, StoreError> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM review r JOIN audit a ON a.sequence = r.sequence
+            "SELECT {COLUMNS} FROM {FROM}
                 WHERE r.tenant = $1 AND r.sequence = $2"
         );
         Ok(self.reviews(&sql, values![tenant, sequence])?.pop())
@@ -253,7 +258,11 @@ impl Store {
 
 fn review(row: &Row) -> Result<Review, StoreError> {
     let sequence = row.get(0)?;
-    let (state, entry): (String, String) = (row.get(3)?, row.get(13)?);
+    let state: String = row.get(3)?;
+    let entry = |column| -> Result<Entry, StoreError> {
+        let line: String = row.get(column)?;
+        Ok(serde_json::from_str(&line).map_err(|_| ChainError::NoEntry { sequence })?)
+    };
     let held = row.get::<Option<String>>(6)?.zip(row.get::<Option<u64>>(7)?);
     Ok(Review {
         sequence,
@@ -268,7 +277,8 @@ fn review(row: &Row) -> Result<Review, StoreError> {
         closed_ms: row.get(10)?,
         reason: row.get(11)?,
         calibration_consent: row.get::<u64>(12)? != 0,
-        opening: serde_json::from_str(&entry).map_err(|_| ChainError::NoEntry { sequence })?,
+        opening: entry(13)?,
+        newest: entry(14)?,
     })
 }
 
@@ -320,7 +330,7 @@ mod tests {
             }
             match deed {
                 Deed::Claim if holder.is_none_or(|holder| holder == who) => {
-                    self.held = Some((who, now + LOCK_MS))
+                    self.held = Some((who, now + LOCK_MS));
                 }
                 Deed::Keep if holder == Some(who) => self.held = Some((who, now + LOCK_MS)),
                 Deed::Release if holder == Some(who) => self.held = None,
