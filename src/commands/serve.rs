@@ -31,6 +31,10 @@ const STORE: &str = "mindrail.db";
 /// Days for which a conversation that does not go on is kept if nothing says so.
 const KEEP_DAYS: u32 = 30;
 
+/// Days for which it is known whose an entry of the trail is if nothing says so: a
+/// calendar year, whose conversations an annual report counts, and a month to make it.
+const KEEP_NAMES_DAYS: u32 = 400;
+
 /// Serve the guard over HTTP.
 ///
 /// POST /v1/guard gives a verdict on the person's side of a conversation, POST
@@ -151,10 +155,18 @@ impl Serve {
         let watched = (!file.as_os_str().is_empty()).then(|| Watched::new(file, &config, policy));
         let service = Service::new(Arc::new(self.judging.assessor()?), store);
         let days = self.keep_days.or(config.keep_days).unwrap_or(KEEP_DAYS);
-        let keep = Duration::from_secs(u64::from(days) * 86_400);
+        let long = |days: u32| Duration::from_secs(u64::from(days) * 86_400);
+        let (keep, keep_names) = (long(days), long(config.keep_names_days.unwrap_or(KEEP_NAMES_DAYS)));
         let scheme = if config.tls.is_some() { "https" } else { "http" };
-        let running =
-            Running { tenants, watched, key: key.as_deref(), keep, tls: config.tls, tell: complain };
+        let running = Running {
+            tenants,
+            watched,
+            key: key.as_deref(),
+            keep,
+            keep_names,
+            tls: config.tls,
+            tell: complain,
+        };
         run(listen, service, running, |address| complain(&format!("listening on {scheme}://{address}")))
             .with_context(|| listen.to_string())?;
         Ok(Exit::Done)

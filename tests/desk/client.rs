@@ -51,7 +51,15 @@ impl Server {
         let (tell, told) = channel();
         std::thread::spawn(move || {
             let keep = Duration::from_hours(24);
-            let running = Running { tenants, watched: None, key: None, keep, tls: None, tell: |_| {} };
+            let running = Running {
+                tenants,
+                watched: None,
+                key: None,
+                keep,
+                keep_names: keep,
+                tls: None,
+                tell: |_| {},
+            };
             run(([127, 0, 0, 1], 0).into(), service, running, |address| {
                 tell.send(address).expect("who waits");
             })

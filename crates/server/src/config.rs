@@ -34,6 +34,8 @@ pub struct Config {
     pub store_url_env: Option<String>,
     /// Days after which a conversation that does not go on is forgotten.
     pub keep_days: Option<u32>,
+    /// Days after which nobody knows any more whose an entry of the trail is.
+    pub keep_names_days: Option<u32>,
     /// Certificate and key, to be spoken to by TLS.
     pub tls: Option<Tls>,
     /// The tenants by name; one named `default` where there are none.

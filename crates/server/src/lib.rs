@@ -24,6 +24,7 @@ pub mod seal;
 pub mod service;
 pub mod store;
 pub mod tenant;
+mod tls;
 pub mod webhook;
 
 use std::net::{SocketAddr, TcpListener};
@@ -59,6 +60,8 @@ pub struct Running<'a> {
     pub key: Option<&'a str>,
     /// How long a conversation that does not go on is kept.
     pub keep: Duration,
+    /// How long it is known whose an entry of the trail is.
+    pub keep_names: Duration,
     /// Certificate and key, to be spoken to by TLS.
     pub tls: Option<config::Tls>,
     /// Hears what an operator should know while it runs. Nothing of a conversation is
@@ -86,8 +89,8 @@ pub fn run(
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let Running { tenants, watched, key, keep, tls, tell } = running;
-        tokio::spawn(forget(Arc::clone(&service), keep));
+        let Running { tenants, watched, key, keep, keep_names, tls, tell } = running;
+        tokio::spawn(forget(Arc::clone(&service), keep, keep_names));
         tokio::spawn(webhook::tell(Arc::clone(&service), Arc::clone(&tenants)));
         if let Some(watched) = watched {
             tokio::spawn(watch(watched, Arc::clone(&tenants), tell));
@@ -172,14 +175,20 @@ async fn watch(mut watched: config::Watched, tenants: Arc<tenant::Tenants>, tell
     }
 }
 
-async fn forget(service: Arc<service::Service>, keep: Duration) {
+async fn forget(service: Arc<service::Service>, keep: Duration, keep_names: Duration) {
     let mut every = tokio::time::interval(FORGET_EVERY);
     loop {
         every.tick().await;
-        let before = http::now_ms().saturating_sub(keep.as_millis() as u64);
+        let now_ms = http::now_ms();
+        let before = |time: Duration| now_ms.saturating_sub(time.as_millis() as u64);
+        let (before, names_before) = (before(keep), before(keep_names));
         let service = Arc::clone(&service);
         // A store that cannot do it now is tried again in an hour, and `readyz` tells.
-        let _ = tokio::task::spawn_blocking(move || service.store().forget_before(before)).await;
+        let _ = tokio::task::spawn_blocking(move || {
+            let _ = service.store().forget_names_before(names_before);
+            service.store().forget_before(before)
+        })
+        .await;
     }
 }
 

@@ -62,7 +62,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         values: NAMES.to_vec(),
     };
     vec![
-        Endpoint::post("/v1/models/{model}", predict)
+        Endpoint::post("/v1/models/{*model}", predict)
             .tagged("kserve")
             .named("predictInstances", "The scores of all labels, for each text, by one detector")
             .with(model)

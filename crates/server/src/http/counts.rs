@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::Failure;
+use crate::store::outbox::Backlog;
 
 /// Upper ends of the buckets of the time to a decision, in seconds.
 const BUCKETS: [f64; 9] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.0];
@@ -39,7 +40,10 @@ impl Counts {
     }
 
     /// The exposition format of Prometheus.
-    pub(super) fn text(&self) -> String {
+    ///
+    /// `backlog` is what waits in the store; none where the store does not answer, which
+    /// the first line says.
+    pub(super) fn text(&self, backlog: Option<Backlog>) -> String {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let mut text = String::from("# TYPE mindrail_requests_total counter\n");
         for (result, counter) in
@@ -50,6 +54,21 @@ impl Counts {
         text.push_str("# TYPE mindrail_decision_seconds histogram\n");
         for (end, count) in BUCKETS.iter().zip(&self.buckets) {
             let _ = writeln!(text, "mindrail_decision_seconds_bucket{{le=\"{end}\"}} {}", read(count));
+        }
+        let _ = writeln!(
+            text,
+            "# TYPE mindrail_store_up gauge\nmindrail_store_up {}",
+            u8::from(backlog.is_some())
+        );
+        if let Some(backlog) = backlog {
+            for (name, count) in [
+                ("mindrail_webhooks_waiting", backlog.waiting),
+                ("mindrail_webhooks_given_up", backlog.given_up),
+                ("mindrail_reviews_open", backlog.reviews_open),
+                ("mindrail_reviews_overdue", backlog.reviews_overdue),
+            ] {
+                let _ = writeln!(text, "# TYPE {name} gauge\n{name} {count}");
+            }
         }
         let decided = read(&self.decided);
         let seconds = read(&self.microseconds) as f64 / 1e6;

@@ -65,6 +65,7 @@ pub(crate) struct Shared {
     pub(crate) service: Arc<Service>,
     pub(crate) tenants: Arc<Tenants>,
     access: Access,
+    readiness: Readiness,
     /// One permit for each request that may wait or be worked on.
     admitted: Arc<Semaphore>,
     /// One permit for each core.
@@ -92,6 +93,7 @@ pub fn routes(serving: Serving<'_>) -> Router {
         service: serving.service,
         tenants: serving.tenants,
         access: Access::new(serving.key),
+        readiness: Readiness::default(),
         admitted: Arc::new(Semaphore::new(cores * (WAITING_PER_CORE + 1))),
         cores: Arc::new(Semaphore::new(cores)),
         counts: Counts::default(),
@@ -128,8 +130,6 @@ pub fn routes(serving: Serving<'_>) -> Router {
 /// Every request that is answered.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     let mut all = own();
-    all.extend(crate::proxy::endpoints());
-    all.extend(crate::desk::endpoints());
     all.extend(adapters::moderations::endpoints());
     all.extend(adapters::fms::endpoints());
     all.extend(adapters::litellm::endpoints());
@@ -137,6 +137,8 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
     all.extend(adapters::tei::endpoints());
     all.extend(adapters::vllm::endpoints());
     all.extend(adapters::kserve::endpoints());
+    all.extend(crate::proxy::endpoints());
+    all.extend(crate::desk::endpoints());
     all
 }
 
@@ -356,7 +358,7 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Fai
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {
-    match shared.ask_store(Store::ping).await {
+    match shared.readiness.ask(&shared).await {
         Ok(()) => "ready\n".into_response(),
         Err(_) => {
             Failure::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "the store does not answer")
@@ -365,8 +367,27 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     }
 }
 
+/// What the store said last of whether it can write. It is asked once in a second at
+/// most, so that whoever asks without a key keeps nobody from writing.
+#[derive(Default)]
+struct Readiness(tokio::sync::Mutex<Option<(Instant, Result<(), Failure>)>>);
+
+impl Readiness {
+    async fn ask(&self, shared: &Arc<Shared>) -> Result<(), Failure> {
+        const BELIEVED: Duration = Duration::from_secs(1);
+        let mut last = self.0.lock().await;
+        if let Some((_, said)) = last.as_ref().filter(|(at, _)| at.elapsed() < BELIEVED) {
+            return said.clone();
+        }
+        let said = shared.ask_store(|store| store.ping(now_ms())).await;
+        *last = Some((Instant::now(), said.clone()));
+        said
+    }
+}
+
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], shared.counts.text()).into_response()
+    let backlog = shared.ask_store(|store| store.backlog(now_ms())).await.ok();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], shared.counts.text(backlog)).into_response()
 }
 
 pub(crate) fn json_response(body: String) -> Response {

@@ -48,7 +48,8 @@ pub(super) fn document(endpoints: &[Endpoint]) -> Value {
     let mut generator = settings.into_generator();
     let mut paths = Map::new();
     for endpoint in endpoints {
-        let path = paths.entry(endpoint.path).or_insert_with(|| json!({}));
+        // A parameter that takes slashes in has a star in the router only.
+        let path = paths.entry(endpoint.path.replace("{*", "{")).or_insert_with(|| json!({}));
         path[endpoint.verb.name()] = operation(endpoint, &mut generator);
     }
     let mut schemas = score_schemas();

@@ -44,12 +44,7 @@ use crate::store::keys::Scope;
 
 /// What is answered here.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
-    let model = Parameter {
-        name: "model",
-        place: Place::Path,
-        description: "Its name; a slash in it is written %2F.",
-        values: Vec::new(),
-    };
+    let model = Parameter { name: "model", place: Place::Path, description: "Its name.", values: Vec::new() };
     let codes = ["no_upstream", "upstream_failed", "upstream_unauthorized"];
     vec![
         Endpoint::post("/v1/chat/completions", chat)
@@ -65,7 +60,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .named("models", "The models of the assistant behind the proxy")
             .answers::<Map<String, Value>>()
             .fails_as(ErrorShape::Own, &codes),
-        Endpoint::get("/v1/models/{model}", model_of)
+        Endpoint::get("/v1/models/{*model}", model_of)
             .tagged("proxy")
             .named("model", "One of them")
             .with(model)

@@ -390,13 +390,15 @@ impl Store {
         Err(ChainError::Sequence { expected: entries + 1, found: 0 }.into())
     }
 
-    /// Whether a decision could be written now, for readiness.
+    /// Whether a decision can be written now, for readiness: writes when it was asked,
+    /// in one row, so that a disk that is full is seen.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn ping(&self) -> Result<(), StoreError> {
-        // The lock that writing takes, and the trail's last page; nothing is changed.
-        self.write(|connection| Ok(connection.first("SELECT max(sequence) FROM audit", &[])?.map(|_| ())))?;
+    pub fn ping(&self, now_ms: u64) -> Result<(), StoreError> {
+        let sql = "INSERT INTO pinged (one, at_ms) VALUES ($1, $2)
+            ON CONFLICT (one) DO UPDATE SET at_ms = excluded.at_ms";
+        self.write(|connection| Ok(connection.execute(sql, values![1_u64, now_ms])?))?;
         Ok(())
     }
 
@@ -424,6 +426,16 @@ impl Store {
     /// [`StoreError::Database`].
     pub fn forget_before(&self, ms: u64) -> Result<usize, StoreError> {
         self.write(|connection| write::forget_before(connection, ms))
+    }
+
+    /// Forgets whose the entries and closed reviews from before a time are, but for
+    /// conversations that lie before a counsellor, and gives the number of entries. The
+    /// trail holds as before.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn forget_names_before(&self, ms: u64) -> Result<usize, StoreError> {
+        self.write(|connection| write::forget_names_before(connection, ms))
     }
 }
 

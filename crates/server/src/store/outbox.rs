@@ -1,7 +1,7 @@
 //! What shall be told to whom, until it was told. A notice is written with the
 //! decision that it is about, so that none is lost, and taken by one teller at a time.
 
-use super::sql::{Row, values};
+use super::sql::{Row, Value, values};
 use super::{Store, StoreError};
 use crate::audit::{Decision, Entry};
 
@@ -51,13 +51,17 @@ pub enum Told {
     },
 }
 
-/// How many notices wait, and how many were given up.
+/// What waits for somebody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backlog {
-    /// Not told yet.
+    /// Notices that were not told yet.
     pub waiting: u64,
-    /// Never told.
+    /// Notices that were never told.
     pub given_up: u64,
+    /// Reviews that are not closed.
+    pub reviews_open: u64,
+    /// Of these, those that nobody has acknowledged in time.
+    pub reviews_overdue: u64,
 }
 
 impl Store {
@@ -103,17 +107,25 @@ impl Store {
         Ok(())
     }
 
-    /// How many notices wait.
+    /// What waits for somebody.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn backlog(&self) -> Result<Backlog, StoreError> {
-        let count = "SELECT count(*) FROM outbox WHERE state = $1";
+    pub fn backlog(&self, now_ms: u64) -> Result<Backlog, StoreError> {
+        let notices = "SELECT count(*) FROM outbox WHERE state = $1";
+        let open = "SELECT count(*) FROM review WHERE closed_ms IS NULL";
+        let overdue = "SELECT count(*) FROM review
+            WHERE closed_ms IS NULL AND acknowledged_ms IS NULL AND due_ms < $1";
         self.read(|connection| {
-            let mut of = |state: &str| -> Result<u64, StoreError> {
-                Ok(connection.first(count, values![state])?.map_or(Ok(0), |row| row.get(0))?)
+            let mut count = |sql: &str, values: &[Value]| -> Result<u64, StoreError> {
+                Ok(connection.first(sql, values)?.map_or(Ok(0), |row| row.get(0))?)
             };
-            Ok(Backlog { waiting: of("waiting")?, given_up: of("given_up")? })
+            Ok(Backlog {
+                waiting: count(notices, values!["waiting"])?,
+                given_up: count(notices, values!["given_up"])?,
+                reviews_open: count(open, &[])?,
+                reviews_overdue: count(overdue, values![now_ms])?,
+            })
         })
     }
 }

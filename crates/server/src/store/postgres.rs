@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::error::Error;
-use std::sync::Arc;
 use std::time::Duration;
 
 use postgres::types::private::BytesMut;
@@ -70,24 +69,13 @@ impl Address {
 
     /// Connects, with TLS where the URL asks for it or the server offers it.
     pub(super) fn connect(&self) -> Result<Postgres, DatabaseError> {
-        let mut client = self.config.connect(MakeRustlsConnect::new(tls()))?;
+        let mut client = self.config.connect(MakeRustlsConnect::new(crate::tls::to_others()))?;
         client.batch_execute(&format!(
             "SET statement_timeout = '{PATIENCE}'; SET lock_timeout = '{PATIENCE}'; \
              SET client_min_messages = warning"
         ))?;
         Ok(Postgres { client, statements: HashMap::new() })
     }
-}
-
-/// The settings of TLS, with the root certificates of the Mozilla programme.
-fn tls() -> rustls::ClientConfig {
-    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("the provider knows TLS 1.2 and 1.3")
-        .with_root_certificates(roots)
-        .with_no_client_auth()
 }
 
 /// A connection to the database.

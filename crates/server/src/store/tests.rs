@@ -330,10 +330,10 @@ fn a_file_of_another_program_is_refused_and_one_that_goes_away_is_told() {
     let file = folder.path().join("store.db");
     let store = Store::in_file(&file).unwrap();
     write(&store, commit(None)).unwrap();
-    assert!(store.ping().is_ok());
+    assert!(store.ping(1).is_ok());
     std::fs::remove_file(&file).unwrap();
     assert_eq!(write(&store, commit(None)), Err(StoreError::Gone));
-    assert!(store.ping().is_err());
+    assert!(store.ping(2).is_err());
 }
 
 #[test]
@@ -413,5 +413,18 @@ fn a_clock_that_steps_back_does_not_break_the_trail() {
         let mut times = Vec::new();
         assert_eq!(store.verify(|entry, _| times.push(entry.decision.at_ms)).unwrap().entries, 4);
         assert_eq!(times, [9_000, 3_000, 12_000, 1]);
+    }
+}
+
+#[test]
+fn whose_old_entries_are_is_forgotten_unless_a_counsellor_has_them_open() {
+    for database in databases() {
+        let store = database.open();
+        write(&store, commit(Some("closed"))).unwrap();
+        write(&store, alarming(Some("open"))).unwrap();
+        assert_eq!(store.forget_names_before(5).unwrap(), 0);
+        assert_eq!(store.forget_names_before(6).unwrap(), 1);
+        assert_eq!(count(&store, "SELECT count(*) FROM tie WHERE conversation = 'open'"), 1);
+        assert_eq!(store.verify(|_, _| {}).unwrap().entries, 2);
     }
 }

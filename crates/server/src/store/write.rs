@@ -50,7 +50,11 @@ fn request(
     if written.is_ok() {
         connection.batch("RELEASE SAVEPOINT request")?;
     } else {
-        connection.batch("ROLLBACK TO SAVEPOINT request; RELEASE SAVEPOINT request")?;
+        let undone = connection.batch("ROLLBACK TO SAVEPOINT request; RELEASE SAVEPOINT request");
+        // A database that is full has ended the transaction itself.
+        if undone.is_err() {
+            return written.map(Ok);
+        }
         *end = before;
     }
     Ok(written)
@@ -98,12 +102,11 @@ fn append(connection: &mut dyn Connection, end: &mut End, commit: &Commit) -> Re
     *end = End { sequence: entry.sequence, hash: hash(&line) };
     let sql = "INSERT INTO audit (sequence, entry, hash) VALUES ($1, $2, $3)";
     connection.execute(sql, values![end.sequence, line, end.hash.as_str()])?;
-    let sql = "INSERT INTO tie (sequence, tenant, conversation, salt, person) VALUES ($1, $2, $3, $4, $5)";
-    let (tenant, conversation) = (entry.decision.tenant.as_str(), commit.conversation.as_deref());
-    connection.execute(
-        sql,
-        values![end.sequence, tenant, conversation, salt.as_slice(), commit.person.as_deref()],
-    )?;
+    let sql = "INSERT INTO tie (sequence, tenant, conversation, salt, person, at_ms)
+        VALUES ($1, $2, $3, $4, $5, $6)";
+    let (conversation, person) = (commit.conversation.as_deref(), commit.person.as_deref());
+    let (tenant, at_ms) = (entry.decision.tenant.as_str(), entry.decision.at_ms);
+    connection.execute(sql, values![end.sequence, tenant, conversation, salt.as_slice(), person, at_ms])?;
     Ok(())
 }
 
@@ -264,6 +267,8 @@ pub(super) fn forget_before(connection: &mut dyn Connection, ms: u64) -> Result<
     let before = values![ms];
     connection.execute("DELETE FROM answered WHERE at_ms < $1", before)?;
     connection.execute("DELETE FROM said WHERE at_ms < $1", before)?;
+    // What was told or given up names its conversation no more than its entry does.
+    connection.execute("DELETE FROM outbox WHERE state <> 'waiting' AND created_ms < $1", before)?;
     let old = "SELECT tenant, conversation FROM session WHERE changed_ms < $1";
     for row in connection.query(old, before)? {
         let (tenant, conversation): (String, String) = (row.get(0)?, row.get(1)?);
@@ -271,6 +276,19 @@ pub(super) fn forget_before(connection: &mut dyn Connection, ms: u64) -> Result<
         connection.execute(sql, values![tenant, conversation])?;
     }
     Ok(connection.execute("DELETE FROM session WHERE changed_ms < $1", before)?)
+}
+
+/// Forgets whose entries and closed reviews from before a time are. The trail holds.
+pub(super) fn forget_names_before(connection: &mut dyn Connection, ms: u64) -> Result<usize, StoreError> {
+    let before = values![ms];
+    connection.execute(
+        "UPDATE review SET conversation = NULL, reason = NULL WHERE closed_ms IS NOT NULL AND closed_ms < $1",
+        before,
+    )?;
+    let sql = "DELETE FROM tie WHERE at_ms < $1 AND NOT EXISTS (
+        SELECT 1 FROM review WHERE review.closed_ms IS NULL AND review.tenant = tie.tenant
+            AND review.conversation = tie.conversation)";
+    Ok(connection.execute(sql, before)?)
 }
 
 /// A key's digest, and the key itself, which is shown once.

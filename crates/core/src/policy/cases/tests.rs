@@ -263,7 +263,7 @@ fn errors_say_where_what_and_what_instead_and_repeat_nothing() {
     a.md:20: expectation: found a text of 4 characters, expected unsafe_reply, harmful_reply, not_evaluated
     a.md:20: expectation: found a text of 19 characters, expected a label, `at turn N` or `by turn N` where wanted, N a turn of the person, from 0: `SI_active at turn 4`, `past CA`, `alert`
     a.md:20: expectation: found a text of 7 characters, expected a label, `at turn N` or `by turn N` where wanted, N a turn of the person, from 0: `SI_active at turn 4`, `past CA`, `alert`
-    a.md:20: expectation: found a text of 6 characters, expected system_turn, empty_turn, truncated, unsupported_language, no_user_turn, non_text_part, unknown_speaker, model_unavailable, or nothing
+    a.md:20: expectation: found a text of 6 characters, expected system_turn, empty_turn, truncated, unsupported_language, no_user_turn, non_text_part, unknown_speaker, model_unavailable, scoring_disabled, or nothing
     a.md:20: expectation: found a text of 2 characters, expected en, fr or mix
     a.md:20: expectation: found a text of 4 characters, expected offered or none
     a.md:20: expectation: found a key of 4 characters, expected action, after turn N, reply N, rule, no rule, onset, no onset, not evaluated, language, resources, or known to fail indented below one of them

@@ -56,6 +56,8 @@ CREATE TABLE said (
 );
 CREATE INDEX said_by_age ON said (at_ms);
 ALTER TABLE tie ADD COLUMN person TEXT;
+ALTER TABLE tie ADD COLUMN at_ms BIGINT;
+CREATE INDEX tie_by_age ON tie (at_ms);
 CREATE INDEX tie_by_person ON tie (tenant, person);
 -- What a counsellor shall look at. One row for a conversation, as long as it is open.
 CREATE TABLE review (
@@ -99,4 +101,9 @@ CREATE TABLE api_key (
     created_ms BIGINT NOT NULL,
     expires_ms BIGINT,
     revoked_ms BIGINT
+);
+-- When readiness was last asked for: one row.
+CREATE TABLE pinged (
+    one BIGINT PRIMARY KEY,
+    at_ms BIGINT NOT NULL
 );

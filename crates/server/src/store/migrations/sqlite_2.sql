@@ -31,6 +31,8 @@ CREATE TABLE said (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX said_by_age ON said (at_ms);
 ALTER TABLE tie ADD COLUMN person TEXT;
+ALTER TABLE tie ADD COLUMN at_ms INTEGER;
+CREATE INDEX tie_by_age ON tie (at_ms);
 CREATE INDEX tie_by_person ON tie (tenant, person);
 -- What a counsellor shall look at. One row for a conversation, as long as it is open.
 CREATE TABLE review (
@@ -75,3 +77,8 @@ CREATE TABLE api_key (
     expires_ms INTEGER,
     revoked_ms INTEGER
 ) STRICT, WITHOUT ROWID;
+-- When readiness was last asked for: one row.
+CREATE TABLE pinged (
+    one INTEGER PRIMARY KEY,
+    at_ms INTEGER NOT NULL
+) STRICT;

@@ -1,0 +1,170 @@
+"""How fast `mindrail serve` is, how much memory it takes and what it does when too much
+is asked: writes docs/bench_serve.json.
+
+    apt-get install hey wrk
+    cargo build --release --workspace --examples --bins
+    python3 scripts/bench_serve.py [--soak SECONDS]
+
+Server and load share the machine's cores, over loopback; the store is a SQLite file on
+the folder's disk, synchronous in full, so a decision is on disk before it is answered.
+`hey` asks at a fixed rate (each worker waits for its answer), `wrk` as fast as it is
+answered. Each measurement has a fresh store and a warm-up of 3 seconds. Loads are bounded
+in time and end by themselves.
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import tempfile
+import threading
+import time
+import urllib.request
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+RELEASE = os.path.join(os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target")), "release")
+FIXED = os.path.join(RELEASE, "examples", "serve_fixed")
+MODEL = os.path.join(RELEASE, "mindrail")
+TURN = "i have not slept much this week and everything feels heavy, but talking helps a bit"
+BODY = json.dumps({"messages": [{"role": "user", "content": TURN}]})
+PORT = 8399
+URL = f"http://127.0.0.1:{PORT}"
+
+# Each request opens a conversation of its own.
+LUA = """
+local thread = 0
+function setup(t) t:set("id", thread); thread = thread + 1 end
+function init(args) count = 0 end
+function request()
+  count = count + 1
+  local name = id .. "-" .. count %% %d
+  return wrk.format("POST", "/v1/guard", {["Content-Type"] = "application/json"},
+    '{"conversation_id": "' .. name .. '", "messages": [{"role": "user", "content": "%s"}]}')
+end
+function done(summary, latency, requests)
+  local s = summary
+  print(string.format("RESULT %%d %%d %%d %%d %%d %%d %%d", s.requests, s.duration, s.errors.status,
+    s.errors.connect + s.errors.read + s.errors.write + s.errors.timeout,
+    latency:percentile(50), latency:percentile(99), latency.max))
+end
+"""
+
+
+class Server:
+    """A server on a fresh store."""
+
+    def __init__(self, command):
+        self.folder = tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR"))
+        store = os.path.join(self.folder.name, "store.db")
+        self.process = subprocess.Popen(command(store), stderr=subprocess.DEVNULL)
+        for _ in range(200):
+            try:
+                urllib.request.urlopen(f"{URL}/healthz", timeout=1)
+                return
+            except OSError:
+                time.sleep(0.05)
+        raise SystemExit("the server does not start")
+
+    def memory_mb(self):
+        with open(f"/proc/{self.process.pid}/status") as status:
+            return int(re.search(r"VmRSS:\s+(\d+)", status.read())[1]) / 1024
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+        self.folder.cleanup()
+
+
+def fixed(store):
+    return [FIXED, f"127.0.0.1:{PORT}", store]
+
+
+def model(store):
+    return [MODEL, "serve", "--listen", f"127.0.0.1:{PORT}", "--store", store]
+
+
+def hey(rate, seconds, workers):
+    """Asks at a rate; gives what `hey` measured, in milliseconds."""
+    command = ["hey", "-z", f"{seconds}s", "-c", str(workers), "-q", str(rate / workers), "-m", "POST",
+               "-T", "application/json", "-d", BODY, f"{URL}/v1/guard"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    at = lambda percent: float(re.search(rf"{percent}% in ([0-9.]+) secs", said)[1]) * 1000
+    codes = {code: int(count) for code, count in re.findall(r"\[(\d+)\]\s+(\d+) responses", said)}
+    per_second = float(re.search(r"Requests/sec:\s+([0-9.]+)", said)[1])
+    return {"asked_per_s": rate, "answered_per_s": round(per_second, 1), "p50_ms": at(50), "p90_ms": at(90),
+            "p95_ms": at(95), "p99_ms": at(99), "statuses": codes}
+
+
+def wrk(seconds, connections, names, threads=1):
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+        script.write(LUA % (names, TURN))
+        script.flush()
+        command = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s", script.name, URL]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    count, micros, refused, broken, p50, p99, worst = map(int, re.search(r"RESULT (.*)", said)[1].split())
+    return {"connections": connections, "requests": count, "per_s": round(count / micros * 1e6, 1),
+            "refused": refused, "broken": broken, "p50_ms": p50 / 1000, "p99_ms": p99 / 1000, "max_ms": worst / 1000}
+
+
+def soak(seconds):
+    """Memory each half minute, under a steady load on ever the same conversations."""
+    with Server(model) as server:
+        samples = []
+        load = threading.Thread(target=wrk, args=(seconds, 2, 200))
+        load.start()
+        while load.is_alive():
+            samples.append(round(server.memory_mb(), 1))
+            load.join(30)
+        return {"seconds": seconds, "rss_mb_each_30_s": samples}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--soak", type=int, default=0, help="seconds; 600 is ten minutes")
+    arguments = parser.parse_args()
+    result = {
+        "cpu": re.search(r"model name\s+: (.*)", open("/proc/cpuinfo").read())[1],
+        "cores": os.cpu_count(),
+        "date": time.strftime("%Y-%m-%d"),
+        "turn_characters": len(TURN),
+    }
+    with Server(fixed):
+        hey(1000, 3, 20)
+        result["no_model_at_1000_per_s"] = hey(1000, 20, 20)
+        result["no_model_closed_loop"] = wrk(15, 32, 100_000)
+    with Server(model) as server:
+        hey(100, 3, 4)
+        result["model_closed_loop"] = wrk(20, 4, 100_000)
+        half = round(result["model_closed_loop"]["per_s"] / 2)
+        result["model_at_half_load"] = hey(half, 20, 8)
+        result["model_at_five_times_capacity"] = wrk(15, 660, 100_000)
+        result["after_that_at_half_load"] = hey(half, 5, 8)
+    with Server(model) as server:
+        before = server.memory_mb()
+        wrk(5, 2, 100_000)
+        seconds = 0
+        while seconds < 60 and conversations() < 10_000:
+            wrk(10, 8, 100_000)
+            seconds += 10
+        result["memory"] = {"rss_mb_before": round(before, 1), "conversations": conversations(),
+                            "rss_mb_after": round(server.memory_mb(), 1)}
+    if arguments.soak:
+        result["soak"] = soak(arguments.soak)
+    text = json.dumps(result, indent=2)
+    print(text)
+    with open(os.path.join(ROOT, "docs", "bench_serve.json"), "w") as file:
+        file.write(text + "\n")
+
+
+def conversations():
+    """Decisions so far, each of which opened a conversation or took one further."""
+    said = urllib.request.urlopen(f"{URL}/metrics").read().decode()
+    return int(re.search(r'result="decided"} (\d+)', said)[1])
+
+
+if __name__ == "__main__":
+    main()
