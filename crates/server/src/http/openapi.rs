@@ -230,6 +230,11 @@ pub(super) fn guard_request(generator: &mut SchemaGenerator) -> Schema {
         "properties": {
             "conversation_id": name(),
             "person_id": name(),
+            "country": {
+                "type": ["string", "null"], "pattern": "^[A-Z]{2}(-[A-Z0-9]{1,3})?$",
+                "description": "Where the person is, as CA or CA-QC.",
+            },
+            "age": {"type": ["integer", "null"], "minimum": 0, "maximum": 255},
             "first_turn": {"type": ["integer", "null"], "minimum": 0, "maximum": 1_000_000},
             "messages": messages(generator),
         },
@@ -258,6 +263,19 @@ pub(super) fn guard_answer(_: &mut SchemaGenerator) -> Schema {
             },
             "required": ["turns", "phase", "onsets"],
             "additionalProperties": false,
+        },
+        "notices": {
+            "type": "array",
+            "description": "What the law asks to be shown to the person now, besides.",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "kind": {"enum": ["disclosure", "interruption"]},
+                    "words": {"type": "string", "minLength": 1},
+                },
+                "required": ["kind", "words"],
+                "additionalProperties": false,
+            },
         },
         "scanned": {
             "type": "object",
@@ -350,7 +368,7 @@ mod tests {
     #[test]
     fn the_document_has_every_endpoint_and_nothing_else() {
         let table: BTreeSet<(String, String)> =
-            endpoints().iter().map(|e| (e.path.to_owned(), e.verb.name().to_owned())).collect();
+            endpoints().iter().map(|e| (e.path.replace("{*", "{"), e.verb.name().to_owned())).collect();
         let document = document(&endpoints());
         let paths = document["paths"].as_object().expect("paths");
         let documented: BTreeSet<(String, String)> = paths

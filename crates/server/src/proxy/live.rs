@@ -26,7 +26,11 @@ pub(super) fn answer(talk: Talk, events: Events) -> Response {
     let headers = sent_back(events.headers());
     let flow = Flow::new(talk.upstream.window, talk.asked.tools.clone(), talk.asked.choices);
     let person = talk.person.clone();
-    let live = Live { talk, events: Some(events), flow, out: VecDeque::new() };
+    let preface = talk.preface().map(|words| {
+        let envelope = respond::own_envelope(talk.asked.model());
+        respond::preface(&envelope, talk.asked.choices, &words)
+    });
+    let live = Live { talk, events: Some(events), flow, out: preface.into_iter().collect() };
     let pieces = stream::unfold(live, |mut live| async {
         loop {
             if !live.out.is_empty() {

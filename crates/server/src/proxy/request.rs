@@ -99,6 +99,12 @@ impl Asked {
         self.body.get("model").and_then(Value::as_str).unwrap_or_default()
     }
 
+    /// Whether the answer is for people and not for a program that reads its form.
+    pub(super) fn wants_prose(&self) -> bool {
+        let kind = self.body.get("response_format").and_then(|format| format.get("type"));
+        kind.is_none_or(|kind| kind == "text")
+    }
+
     /// The body as it goes on, with a note for the assistant where there is one. The note
     /// joins the instructions at the beginning: many servers take no others.
     pub(super) fn body_with(&self, note: Option<&str>) -> Vec<u8> {

@@ -120,6 +120,19 @@ pub(super) fn farewell(
     [first, chunk(envelope, farewell.choice, &json!({}), Some("stop"))]
 }
 
+/// Puts words before what a choice says to a person; one that calls tools says nothing.
+pub(super) fn put_before(choice: &mut Value, words: &str) {
+    if let Some(Value::String(content)) = choice.pointer_mut("/message/content") {
+        content.insert_str(0, words);
+    }
+}
+
+/// Words that a stream begins with, in each choice.
+pub(super) fn preface(envelope: &Map<String, Value>, choices: u64, words: &str) -> String {
+    let delta = json!({"role": "assistant", "content": words});
+    (0..choices).map(|index| event(&chunk(envelope, index, &delta, None))).collect()
+}
+
 /// A whole answer as the chunks of a stream.
 pub(super) fn as_pieces(answer: &Value) -> Vec<Value> {
     let Some(object) = answer.as_object() else { return Vec::new() };

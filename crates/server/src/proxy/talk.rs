@@ -165,6 +165,15 @@ impl Talk {
         self.policy().words.render(occasion, self.person.language, offer)
     }
 
+    /// What the law asks to be shown to the person before anything else; none where a
+    /// program reads the answer.
+    pub(super) fn preface(&self) -> Option<String> {
+        if !self.asked.wants_prose() || self.person.notices.is_empty() {
+            return None;
+        }
+        Some(self.person.notices.iter().map(|notice| format!("{}\n\n", notice.words)).collect())
+    }
+
     fn policy(&self) -> &Policy {
         &self.asker.caller.tenant.policy
     }
@@ -180,7 +189,8 @@ impl Talk {
     /// An answer that is the guard's own.
     fn own_answer(&self, occasion: Occasion, done: Done) -> Response {
         let envelope = respond::own_envelope(self.asked.model());
-        let (text, beside) = (self.text(occasion), done.beside(self.person.decision));
+        let text = self.preface().unwrap_or_default() + &self.text(occasion);
+        let beside = done.beside(self.person.decision);
         if self.asked.streams {
             let chunks =
                 respond::pieces(&envelope, self.asked.choices, &text, &beside, self.asked.wants_usage);
@@ -271,6 +281,9 @@ impl Talk {
                 let index = choice.get("index").and_then(Value::as_u64).unwrap_or(0);
                 *choice = respond::choice(index, &self.words(*reason).0);
             }
+        }
+        if let Some(preface) = self.preface() {
+            choices.iter_mut().for_each(|choice| respond::put_before(choice, &preface));
         }
         if reasons.contains(&Some(Reason::NoAnswer)) {
             self.note_no_answer().await;

@@ -18,7 +18,7 @@ use mindrail_core::verdict::{ReplyAction, UserAction};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::person::{About, Messages, TakenUp, new_session};
+use super::person::{About, Messages, Notice, TakenUp, new_session};
 use super::{
     Call, Decided, MOST_TURNS, Numbered, Service, ServiceError, check_name, record, turn_digest, within,
 };
@@ -72,6 +72,8 @@ pub(crate) struct PersonSide {
     pub(crate) language: Language,
     /// What the person may be offered, whatever the action.
     pub(crate) offer: Offer,
+    /// What the law asks to be shown to the person now, besides.
+    pub(crate) notices: Vec<Notice>,
     pub(crate) history: History,
     #[serde(skip)]
     pub(crate) course: Course,
@@ -142,7 +144,8 @@ impl Service {
         let course = self.begin(call.tenant);
         let offer = offer(language, course.tracker(), call);
         let course = Course::new(course);
-        PersonSide { decision: None, action, language, offer, history: History::Whole, course }
+        let (decision, notices, history) = (None, Vec::new(), History::Whole);
+        PersonSide { decision, action, language, offer, notices, history, course }
     }
 
     fn person_side(
@@ -165,6 +168,7 @@ impl Service {
             action: decided.answer.report.verdict.action,
             language,
             offer: offer(language, course.tracker(), call),
+            notices: decided.answer.notices,
             history,
             course: Course::new(course),
         };
