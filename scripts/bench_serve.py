@@ -1,14 +1,14 @@
 """How fast `mindrail serve` is, how much memory it takes and what it does when too much
 is asked: writes docs/bench_serve.json.
 
-    apt-get install hey wrk
+    apt-get install wrk
     cargo build --release --workspace --examples --bins
     python3 scripts/bench_serve.py [--soak SECONDS]
 
 Server and load share the machine's cores, over loopback; the store is a SQLite file on
 the folder's disk, synchronous in full, so a decision is on disk before it is answered.
-`hey` asks at a fixed rate (each worker waits for its answer), `wrk` as fast as it is
-answered. Each measurement has a fresh store and a warm-up of 3 seconds. Loads are bounded
+`steady_load` (an example of the server's crate) asks at an even rate, and `wrk` as fast as
+it is answered. Each measurement has a fresh store and a warm-up of 3 seconds. Loads are bounded
 in time and end by themselves.
 """
 
@@ -25,9 +25,9 @@ import urllib.request
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 RELEASE = os.path.join(os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target")), "release")
 FIXED = os.path.join(RELEASE, "examples", "serve_fixed")
+STEADY = os.path.join(RELEASE, "examples", "steady_load")
 MODEL = os.path.join(RELEASE, "mindrail")
 TURN = "i have not slept much this week and everything feels heavy, but talking helps a bit"
-BODY = json.dumps({"messages": [{"role": "user", "content": TURN}]})
 PORT = 8399
 URL = f"http://127.0.0.1:{PORT}"
 
@@ -87,16 +87,10 @@ def model(store):
     return [MODEL, "serve", "--listen", f"127.0.0.1:{PORT}", "--store", store]
 
 
-def hey(rate, seconds, workers):
-    """Asks at a rate; gives what `hey` measured, in milliseconds."""
-    command = ["hey", "-z", f"{seconds}s", "-c", str(workers), "-q", str(rate / workers), "-m", "POST",
-               "-T", "application/json", "-d", BODY, f"{URL}/v1/guard"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    at = lambda percent: float(re.search(rf"{percent}% in ([0-9.]+) secs", said)[1]) * 1000
-    codes = {code: int(count) for code, count in re.findall(r"\[(\d+)\]\s+(\d+) responses", said)}
-    per_second = float(re.search(r"Requests/sec:\s+([0-9.]+)", said)[1])
-    return {"asked_per_s": rate, "answered_per_s": round(per_second, 1), "p50_ms": at(50), "p90_ms": at(90),
-            "p95_ms": at(95), "p99_ms": at(99), "statuses": codes}
+def steady(rate, seconds, connections=8):
+    """Asks at an even rate; times count from when each request was due."""
+    command = [STEADY, f"127.0.0.1:{PORT}", str(rate), str(seconds), str(connections)]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 def wrk(seconds, connections, names, threads=1):
@@ -133,16 +127,16 @@ def main():
         "turn_characters": len(TURN),
     }
     with Server(fixed):
-        hey(1000, 3, 20)
-        result["no_model_at_1000_per_s"] = hey(1000, 20, 20)
+        steady(1000, 3)
+        result["no_model_at_1000_per_s"] = steady(1000, 20)
         result["no_model_closed_loop"] = wrk(15, 32, 100_000)
     with Server(model) as server:
-        hey(100, 3, 4)
+        steady(100, 3)
         result["model_closed_loop"] = wrk(20, 4, 100_000)
         half = round(result["model_closed_loop"]["per_s"] / 2)
-        result["model_at_half_load"] = hey(half, 20, 8)
+        result["model_at_half_load"] = steady(half, 20)
         result["model_at_five_times_capacity"] = wrk(15, 660, 100_000)
-        result["after_that_at_half_load"] = hey(half, 5, 8)
+        result["after_that_at_half_load"] = steady(half, 5)
     with Server(model) as server:
         before = server.memory_mb()
         wrk(5, 2, 100_000)

@@ -147,31 +147,30 @@ fn with_a_key_nobody_else_is_answered_and_without_one_only_this_machine() {
 
 #[test]
 fn no_word_of_a_conversation_is_in_the_store_and_erasing_leaves_the_trail_whole() {
-    for place in [Place::file()] {
-        let server = place.serve();
-        let body = json!({"conversation_id": "name-of-it", "messages": [user("zebras drank the tea again")]});
-        let answer = server.ask("POST", "/v1/guard", "Idempotency-Key: k\r\n", &body.to_string());
-        assert_eq!(answer.expect("an answer").status, 200);
-        drop(server);
-        let bytes = || {
-            ["mindrail.db", "mindrail.db-wal"]
-                .iter()
-                .flat_map(|name| std::fs::read(place.folder.path(name)).unwrap_or_default())
-                .collect::<Vec<u8>>()
-        };
-        let holds = |word: &str| bytes().windows(word.len()).any(|window| window == word.as_bytes());
-        assert!(!holds("zebras") && holds("name-of-it"));
-        let before = place.run(&["audit", "verify"]).stdout;
-        let erased = place.run(&["audit", "erase", "name-of-it"]);
-        assert_eq!(erased.stdout, "1 sessions and the ties of 1 entries\n");
-        assert!(!holds("name-of-it"));
-        let after = place.run(&["audit", "verify", "--at-least", before.trim()]);
-        assert_eq!((after.code, after.stdout), (Some(0), before));
-        let export = place.run(&["audit", "export"]).stdout;
-        assert!(export.contains("\"sequence\":1") && !export.contains("name-of-it"), "{export}");
-        let missing = place.run(&["audit", "verify", "--at-least", &format!("7:{}", "0".repeat(64))]);
-        assert_eq!(missing.code, Some(3), "{}", missing.stdout);
-    }
+    let place = Place::file();
+    let server = place.serve();
+    let body = json!({"conversation_id": "name-of-it", "messages": [user("zebras drank the tea again")]});
+    let answer = server.ask("POST", "/v1/guard", "Idempotency-Key: k\r\n", &body.to_string());
+    assert_eq!(answer.expect("an answer").status, 200);
+    drop(server);
+    let bytes = || {
+        ["mindrail.db", "mindrail.db-wal"]
+            .iter()
+            .flat_map(|name| std::fs::read(place.folder.path(name)).unwrap_or_default())
+            .collect::<Vec<u8>>()
+    };
+    let holds = |word: &str| bytes().windows(word.len()).any(|window| window == word.as_bytes());
+    assert!(!holds("zebras") && holds("name-of-it"));
+    let before = place.run(&["audit", "verify"]).stdout;
+    let erased = place.run(&["audit", "erase", "name-of-it"]);
+    assert_eq!(erased.stdout, "1 sessions and the ties of 1 entries\n");
+    assert!(!holds("name-of-it"));
+    let after = place.run(&["audit", "verify", "--at-least", before.trim()]);
+    assert_eq!((after.code, after.stdout), (Some(0), before));
+    let export = place.run(&["audit", "export"]).stdout;
+    assert!(export.contains("\"sequence\":1") && !export.contains("name-of-it"), "{export}");
+    let missing = place.run(&["audit", "verify", "--at-least", &format!("7:{}", "0".repeat(64))]);
+    assert_eq!(missing.code, Some(3), "{}", missing.stdout);
 }
 
 #[test]

@@ -44,6 +44,7 @@ impl Place {
     }
 
     /// A place in PostgreSQL, where there is one.
+    #[expect(clippy::print_stderr, reason = "a test says what it skips")]
     pub(crate) fn postgres() -> Option<Self> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let Ok(url) = std::env::var("MINDRAIL_TEST_POSTGRES") else {

@@ -66,7 +66,7 @@ pub(crate) struct Serve {
     #[command(flatten)]
     store: Storing,
 
-    /// The assistant behind POST /v1/chat/completions, as http://HOST/v1; its key is that
+    /// The assistant behind POST /v1/chat/completions, as `http://HOST/v1`; its key is that
     /// of `MINDRAIL_UPSTREAM_KEY`, if that is set. A configuration file names it for each
     /// tenant instead (`[tenants.NAME.upstream]`).
     #[arg(long, value_name = "URL", conflicts_with = "config")]
@@ -86,7 +86,7 @@ pub(crate) struct Storing {
     store: Option<PathBuf>,
 
     /// The environment variable that holds the URL of a PostgreSQL database in place of
-    /// a file, as postgresql://USER:PASSWORD@HOST/DATABASE.
+    /// a file, as `postgresql://USER:PASSWORD@HOST/DATABASE`.
     #[arg(long, value_name = "VARIABLE")]
     store_url_env: Option<String>,
 }
@@ -157,6 +157,11 @@ impl Serve {
         let days = self.keep_days.or(config.keep_days).unwrap_or(KEEP_DAYS);
         let long = |days: u32| Duration::from_secs(u64::from(days) * 86_400);
         let (keep, keep_names) = (long(days), long(config.keep_names_days.unwrap_or(KEEP_NAMES_DAYS)));
+        if keep_names < keep {
+            bail!(
+                "keep_names_days: found fewer days than keep_days: what is kept of a person must be found by their name"
+            );
+        }
         let scheme = if config.tls.is_some() { "https" } else { "http" };
         let running = Running {
             tenants,

@@ -90,7 +90,7 @@ pub fn run(
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let Running { tenants, watched, key, keep, keep_names, tls, tell } = running;
-        tokio::spawn(forget(Arc::clone(&service), keep, keep_names));
+        tokio::spawn(forget(Arc::clone(&service), (keep, keep_names), tell));
         tokio::spawn(webhook::tell(Arc::clone(&service), Arc::clone(&tenants)));
         if let Some(watched) = watched {
             tokio::spawn(watch(watched, Arc::clone(&tenants), tell));
@@ -113,6 +113,7 @@ pub fn run(
                 tokio::spawn(renew(certificate.clone(), tls, tell));
                 listening(address);
                 let server = axum_server::from_tcp_rustls(listener, certificate)?;
+                let routes = routes.layer(axum::Extension(desk::Tls));
                 let server = server.map(|tls| tls.acceptor(NoDelayAcceptor::new()));
                 impatient(server.handle(handle))
                     .serve(routes.into_make_service_with_connect_info::<SocketAddr>())
@@ -175,7 +176,7 @@ async fn watch(mut watched: config::Watched, tenants: Arc<tenant::Tenants>, tell
     }
 }
 
-async fn forget(service: Arc<service::Service>, keep: Duration, keep_names: Duration) {
+async fn forget(service: Arc<service::Service>, (keep, keep_names): (Duration, Duration), tell: fn(&str)) {
     let mut every = tokio::time::interval(FORGET_EVERY);
     loop {
         every.tick().await;
@@ -183,12 +184,13 @@ async fn forget(service: Arc<service::Service>, keep: Duration, keep_names: Dura
         let before = |time: Duration| now_ms.saturating_sub(time.as_millis() as u64);
         let (before, names_before) = (before(keep), before(keep_names));
         let service = Arc::clone(&service);
-        // A store that cannot do it now is tried again in an hour, and `readyz` tells.
-        let _ = tokio::task::spawn_blocking(move || {
-            let _ = service.store().forget_names_before(names_before);
+        let forgotten = tokio::task::spawn_blocking(move || {
+            service.store().forget_names_before(names_before)?;
             service.store().forget_before(before)
-        })
-        .await;
+        });
+        if let Ok(Err(error)) = forgotten.await {
+            tell(&format!("what is old could not be forgotten and is tried again in an hour: {error}"));
+        }
     }
 }
 

@@ -123,16 +123,19 @@ pub(crate) async fn tell(service: Arc<Service>, tenants: Arc<Tenants>) {
         let due = tokio::task::spawn_blocking(move || store.store().take_notices(now_ms, AT_ONCE)).await;
         // A store that does not answer is asked again; `readyz` tells.
         let Ok(Ok(notices)) = due else { continue };
-        for notice in notices {
-            let told = attempt(&client, &tenants, &notice, now_ms).await;
+        // At the same time, so that a receiver that does not answer keeps nobody waiting.
+        let each = notices.into_iter().map(|notice| async {
+            let told = attempt(&client, &tenants, &notice).await;
             let store = Arc::clone(&service);
             // Where it cannot be noted, the notice is told again: at least once.
             let _ = tokio::task::spawn_blocking(move || store.store().told(&notice.id, &told)).await;
-        }
+        });
+        futures_util::future::join_all(each).await;
     }
 }
 
-async fn attempt(client: &reqwest::Client, tenants: &Tenants, notice: &Notice, now_ms: u64) -> Told {
+async fn attempt(client: &reqwest::Client, tenants: &Tenants, notice: &Notice) -> Told {
+    let now_ms = crate::http::now_ms();
     let Some(webhook) = webhook(tenants, notice) else {
         return after_failure(notice, now_ms, "the configuration names no such webhook any more".to_owned());
     };

@@ -21,6 +21,10 @@ use crate::tenant::{DEFAULT, Tenant};
 /// How long what the store says of a key is believed.
 const BELIEVED: Duration = Duration::from_secs(5);
 
+/// How long it is believed while the store does not answer, so that the policy's fail
+/// modes can say what people get.
+const BELIEVED_WITHOUT_STORE: Duration = Duration::from_mins(10);
+
 /// Keys that are remembered, so that guesses do not fill the memory.
 const MOST_KEYS: usize = 4_096;
 
@@ -114,12 +118,15 @@ impl Shared {
 
     async fn known_key(self: &Arc<Self>, shown: &str, digest: String) -> Result<Option<ApiKey>, Failure> {
         let known = self.access.known.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).cloned();
-        if let Some((key, at)) = known.filter(|(_, at)| at.elapsed() < BELIEVED) {
-            let _ = at;
-            return Ok(key);
+        if let Some((key, _)) = known.as_ref().filter(|(_, at)| at.elapsed() < BELIEVED) {
+            return Ok(key.clone());
         }
         let shown = shown.to_owned();
-        let key = self.ask_store(move |store| store.key(&shown)).await?;
+        let key = match (self.ask_store(move |store| store.key(&shown)).await, known) {
+            (Ok(key), _) => key,
+            (Err(_), Some((key, at))) if at.elapsed() < BELIEVED_WITHOUT_STORE => return Ok(key),
+            (Err(failure), _) => return Err(failure),
+        };
         let mut known = self.access.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MOST_KEYS {
             known.clear();
@@ -133,7 +140,11 @@ impl Shared {
         if let Some((any, _)) = known.filter(|(_, at)| at.elapsed() < BELIEVED) {
             return Ok(any);
         }
-        let any = !self.ask_store(crate::store::Store::keys).await?.is_empty();
+        let any = match (self.ask_store(crate::store::Store::keys).await, known) {
+            (Ok(keys), _) => !keys.is_empty(),
+            (Err(_), Some((any, at))) if at.elapsed() < BELIEVED_WITHOUT_STORE => return Ok(any),
+            (Err(failure), _) => return Err(failure),
+        };
         *self.access.any.lock().unwrap_or_else(PoisonError::into_inner) = Some((any, Instant::now()));
         Ok(any)
     }

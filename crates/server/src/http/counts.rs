@@ -55,6 +55,11 @@ impl Counts {
         for (end, count) in BUCKETS.iter().zip(&self.buckets) {
             let _ = writeln!(text, "mindrail_decision_seconds_bucket{{le=\"{end}\"}} {}", read(count));
         }
+        let decided = read(&self.decided);
+        let seconds = read(&self.microseconds) as f64 / 1e6;
+        let _ = writeln!(text, "mindrail_decision_seconds_bucket{{le=\"+Inf\"}} {decided}");
+        let _ = writeln!(text, "mindrail_decision_seconds_sum {seconds}");
+        let _ = writeln!(text, "mindrail_decision_seconds_count {decided}");
         let _ = writeln!(
             text,
             "# TYPE mindrail_store_up gauge\nmindrail_store_up {}",
@@ -70,11 +75,6 @@ impl Counts {
                 let _ = writeln!(text, "# TYPE {name} gauge\n{name} {count}");
             }
         }
-        let decided = read(&self.decided);
-        let seconds = read(&self.microseconds) as f64 / 1e6;
-        let _ = writeln!(text, "mindrail_decision_seconds_bucket{{le=\"+Inf\"}} {decided}");
-        let _ = writeln!(text, "mindrail_decision_seconds_sum {seconds}");
-        let _ = writeln!(text, "mindrail_decision_seconds_count {decided}");
         text
     }
 }

@@ -47,6 +47,7 @@ pub(crate) use self::failure::{ErrorShape, Failure};
 use crate::adapters;
 use crate::desk::Desk;
 use crate::service::{Answer, Call, Decided, Numbered, Service, ServiceError};
+use crate::store::outbox::Backlog;
 use crate::store::{Store, StoreError};
 use crate::tenant::Tenants;
 
@@ -65,7 +66,8 @@ pub(crate) struct Shared {
     pub(crate) service: Arc<Service>,
     pub(crate) tenants: Arc<Tenants>,
     access: Access,
-    readiness: Readiness,
+    readiness: Recent<()>,
+    backlog: Recent<Backlog>,
     /// One permit for each request that may wait or be worked on.
     admitted: Arc<Semaphore>,
     /// One permit for each core.
@@ -93,7 +95,8 @@ pub fn routes(serving: Serving<'_>) -> Router {
         service: serving.service,
         tenants: serving.tenants,
         access: Access::new(serving.key),
-        readiness: Readiness::default(),
+        readiness: Recent::default(),
+        backlog: Recent::default(),
         admitted: Arc::new(Semaphore::new(cores * (WAITING_PER_CORE + 1))),
         cores: Arc::new(Semaphore::new(cores)),
         counts: Counts::default(),
@@ -358,7 +361,8 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Fai
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {
-    match shared.readiness.ask(&shared).await {
+    let ping = || shared.ask_store(|store| store.ping(now_ms()));
+    match shared.readiness.get(ping).await {
         Ok(()) => "ready\n".into_response(),
         Err(_) => {
             Failure::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "the store does not answer")
@@ -367,27 +371,36 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     }
 }
 
-/// What the store said last of whether it can write. It is asked once in a second at
-/// most, so that whoever asks without a key keeps nobody from writing.
-#[derive(Default)]
-struct Readiness(tokio::sync::Mutex<Option<(Instant, Result<(), Failure>)>>);
+async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+    let count = || shared.ask_store(|store| store.backlog(now_ms()));
+    let backlog = shared.backlog.get(count).await.ok();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], shared.counts.text(backlog)).into_response()
+}
 
-impl Readiness {
-    async fn ask(&self, shared: &Arc<Shared>) -> Result<(), Failure> {
+/// What the store said last. It is asked once in a second at most, so that whoever asks
+/// without a key keeps nobody from deciding.
+struct Recent<T>(tokio::sync::Mutex<Option<(Instant, Result<T, Failure>)>>);
+
+impl<T> Default for Recent<T> {
+    fn default() -> Self {
+        Self(tokio::sync::Mutex::new(None))
+    }
+}
+
+impl<T: Clone> Recent<T> {
+    async fn get<F: Future<Output = Result<T, Failure>>>(
+        &self,
+        ask: impl FnOnce() -> F,
+    ) -> Result<T, Failure> {
         const BELIEVED: Duration = Duration::from_secs(1);
         let mut last = self.0.lock().await;
         if let Some((_, said)) = last.as_ref().filter(|(at, _)| at.elapsed() < BELIEVED) {
             return said.clone();
         }
-        let said = shared.ask_store(|store| store.ping(now_ms())).await;
+        let said = ask().await;
         *last = Some((Instant::now(), said.clone()));
         said
     }
-}
-
-async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
-    let backlog = shared.ask_store(|store| store.backlog(now_ms())).await.ok();
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], shared.counts.text(backlog)).into_response()
 }
 
 pub(crate) fn json_response(body: String) -> Response {

@@ -13,6 +13,7 @@
 
 use std::collections::BTreeSet;
 
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use crate::audit::ReplyField;
@@ -226,24 +227,71 @@ pub(super) fn handed_words(handed: &str) -> String {
         _ => ("", handed),
     };
     let mut found = Vec::from_iter((!name.is_empty()).then(|| name.to_owned()));
-    match serde_json::from_str::<Value>(arguments) {
-        Ok(value) => collect(&value, &mut found),
+    match serde_json::from_str::<Collected>(arguments) {
+        Ok(Collected(words)) => found.extend(words),
         Err(_) => found.push(arguments.to_owned()),
     }
     found.join("\n")
 }
 
-fn collect(value: &Value, found: &mut Vec<String>) {
-    match value {
-        Value::String(text) => found.push(text.clone()),
-        Value::Array(values) => values.iter().for_each(|value| collect(value, found)),
-        Value::Object(fields) => {
-            for (key, value) in fields {
-                found.push(key.clone());
-                collect(value, found);
-            }
+/// All keys and strings of a JSON value in their order, also those of a key that comes
+/// twice: which of the two a tool reads is the tool's affair.
+struct Collected(Vec<String>);
+
+impl<'de> Deserialize<'de> for Collected {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Words).map(Self)
+    }
+}
+
+struct Words;
+
+impl<'de> Visitor<'de> for Words {
+    type Value = Vec<String>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Vec<String>, E> {
+        Ok(vec![text.to_owned()])
+    }
+
+    fn visit_unit<E>(self) -> Result<Vec<String>, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Vec<String>, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Vec<String>, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Vec<String>, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Vec<String>, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<Vec<String>, A::Error> {
+        let mut found = Vec::new();
+        while let Some(Collected(words)) = values.next_element()? {
+            found.extend(words);
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        Ok(found)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Vec<String>, A::Error> {
+        let mut found = Vec::new();
+        while let Some((key, Collected(words))) = fields.next_entry::<String, _>()? {
+            found.push(key);
+            found.extend(words);
+        }
+        Ok(found)
     }
 }
 
@@ -343,6 +391,12 @@ mod tests {
         let texts = screen_choice(choice.as_object_mut().expect("an object"), "message", &tools);
         let texts = texts.into_iter().map(|(place, text)| (place.field, place.number, text)).collect();
         (choice["message"].take(), texts)
+    }
+
+    #[test]
+    fn of_a_key_that_comes_twice_both_texts_are_judged() {
+        let words = handed_words(r#"{"t": "first", "t": "second", "n": [1, null, true, {"u": "third"}]}"#);
+        assert_eq!(words, "t\nfirst\nt\nsecond\nn\nu\nthird");
     }
 
     #[test]

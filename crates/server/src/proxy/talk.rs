@@ -16,7 +16,7 @@ use mindrail_core::policy::fail::{PersonFail, ReplyFail, UpstreamFail};
 use mindrail_core::policy::words::Occasion;
 use mindrail_core::verdict::{ReplyAction, UserAction};
 use mindrail_llm::relay::Form;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::flow::{Fate, MOST_CHOICES, Reason, spoken};
 use super::live;
@@ -26,7 +26,7 @@ use super::scan::{Place, screen_choice, screen_envelope};
 use super::upstream::{Began, NoAnswer, OnRevise, SupportNote, Upstream, sent_back};
 use crate::audit::{ReplyPart, Subject};
 use crate::http::{Asking, Caller, Failure, Shared, Undecided};
-use crate::service::{Answer, Degraded, Part, PersonSide, Sent, ServiceError};
+use crate::service::{Answer, Degraded, Part, PersonSide, Seen, Sent, ServiceError};
 
 /// How often a conversation that another request took further is taken up again.
 const TRIES: usize = 4;
@@ -171,7 +171,8 @@ impl Talk {
         if !self.asked.wants_prose() || self.person.notices.is_empty() {
             return None;
         }
-        Some(self.person.notices.iter().map(|notice| format!("{}\n\n", notice.words)).collect())
+        let words = self.person.notices.iter().flat_map(|notice| [notice.words.as_str(), "\n\n"]);
+        Some(words.collect())
     }
 
     fn policy(&self) -> &Policy {
@@ -216,14 +217,14 @@ impl Talk {
     pub(super) async fn judge(&self, parts: Vec<Part>) -> Vec<Fate> {
         let (course, sent) = (self.person.course.clone(), Arc::clone(&self.sent));
         let on_revise = self.upstream.on_revise;
-        let ends = move |action, part| fate(action, part, on_revise) == Fate::Withhold;
+        let ends = move |seen, part| fate(seen, part, on_revise) == Fate::Withhold;
         let parts = Arc::new(parts);
         let put = Arc::clone(&parts);
         let decided = self.asker.shared.decide_next(self.asker.asking(), move |service, call| {
             service.judge_parts((&course, &sent), &put, ends, call)
         });
         match decided.await {
-            Ok(Answer::New(judged)) => fates(&judged.actions, &parts, on_revise).collect(),
+            Ok(Answer::New(judged)) => fates(&judged.seen, &parts, on_revise).collect(),
             Err(Undecided::Service(ServiceError::Store(_) | ServiceError::WentOn)) => {
                 self.judge_unwritten(parts).await
             }
@@ -236,16 +237,16 @@ impl Talk {
     async fn judge_unwritten(&self, parts: Arc<Vec<Part>>) -> Vec<Fate> {
         let (course, sent) = (self.person.course.clone(), Arc::clone(&self.sent));
         let on_revise = self.upstream.on_revise;
-        let ends = move |action, part| fate(action, part, on_revise) == Fate::Withhold;
+        let ends = move |seen, part| fate(seen, part, on_revise) == Fate::Withhold;
         let put = Arc::clone(&parts);
         let judged = self.asker.shared.work_out(self.asker.asking(), move |service, call| {
             let judged = service.judge_parts((&course, &sent), &put, ends, call)?;
-            Ok(judged.answer().actions.clone())
+            Ok(judged.answer().seen.clone())
         });
-        let Ok(actions) = judged.await else { return self.reply_unseen(parts.len()).await };
+        let Ok(seen) = judged.await else { return self.reply_unseen(parts.len()).await };
         let unwritten = failed(self.policy().fail.reply_store);
         let worse = |fate| if fate == Fate::Show { unwritten } else { fate };
-        fates(&actions, &parts, on_revise).map(worse).collect()
+        fates(&seen, &parts, on_revise).map(worse).collect()
     }
 
     /// The model does not work: the policy says what becomes of the reply.
@@ -354,24 +355,33 @@ const fn failed(mode: ReplyFail) -> Fate {
 }
 
 /// What happens to a text. A beginning that should be written anew waits for the rest.
-fn fate(action: ReplyAction, part: ReplyPart, on_revise: OnRevise) -> Fate {
-    match (action, on_revise) {
-        (ReplyAction::Allow, _) | (ReplyAction::Revise, OnRevise::Show) => Fate::Show,
-        (ReplyAction::Revise, OnRevise::Replace) if !part.whole => Fate::Hold,
-        (ReplyAction::Revise, OnRevise::Replace) | (ReplyAction::Block, _) => Fate::Withhold,
+/// What was not read whole is not shown, whatever the operator says of replies that
+/// should be written anew.
+fn fate(seen: Seen, part: ReplyPart, on_revise: OnRevise) -> Fate {
+    match (seen.action, on_revise) {
+        (ReplyAction::Allow, _) => Fate::Show,
+        (ReplyAction::Revise, OnRevise::Show) if seen.is_read => Fate::Show,
+        (ReplyAction::Revise, _) if !part.whole => Fate::Hold,
+        (ReplyAction::Revise | ReplyAction::Block, _) => Fate::Withhold,
     }
 }
 
-fn fates(actions: &[ReplyAction], parts: &[Part], on_revise: OnRevise) -> impl Iterator<Item = Fate> {
-    actions.iter().zip(parts).map(move |(&action, part)| fate(action, part.part, on_revise))
+fn fates(seen: &[Seen], parts: &[Part], on_revise: OnRevise) -> impl Iterator<Item = Fate> {
+    seen.iter().zip(parts).map(move |(&seen, part)| fate(seen, part.part, on_revise))
 }
 
-/// The assistant's own error, which only a program can put right.
+/// The assistant's own error, which only a program can put right. Of what it sent only
+/// the fields of an error go on.
 fn refused(no_answer: NoAnswer) -> Result<Response, Failure> {
     if let NoAnswer::Refused { status, body } = &no_answer {
-        let own: Option<Value> = serde_json::from_slice(body).ok();
-        if let Some(own) = own.filter(|own| own.get("error").is_some()) {
-            return Ok((*status, [("content-type", "application/json")], own.to_string()).into_response());
+        let sent: Value = serde_json::from_slice(body).unwrap_or_default();
+        let field = |name: &str| sent["error"][name].as_str().map(str::to_owned);
+        if let Some(message) = field("message") {
+            let error = json!({
+                "message": message, "type": field("type"), "param": field("param"), "code": field("code"),
+            });
+            let body = json!({"error": error}).to_string();
+            return Ok((*status, [("content-type", "application/json")], body).into_response());
         }
     }
     Err(no_answer.into_failure())

@@ -22,7 +22,7 @@ use serde::Serialize;
 pub(crate) use self::person::Messages;
 pub use self::person::{GuardAnswer, GuardRequest, Progress};
 pub use self::reply::{Candidate, ReplyAnswer, ReplyRequest, replies_verdict};
-pub(crate) use self::sent::{Degraded, History, Part, PersonSide, Sent};
+pub(crate) use self::sent::{Degraded, History, Part, PersonSide, Seen, Sent};
 use crate::audit::Origin;
 use crate::judge::{Judge, UnderWay};
 use crate::store::{Commit, Earlier, NewAnswer, Session, Store, StoreError, salted};

@@ -167,7 +167,7 @@ impl TakenUp {
         let due = [(disclosure, Occasion::Disclosure), (interruption, Occasion::Interruption)];
         let language = report.language.unwrap_or(Language::Mix);
         let notice = |kind| Notice { kind, words: call.tenant.policy.words.render(kind, language, None) };
-        due.into_iter().filter_map(|(is_due, kind)| is_due.then(|| notice(kind))).collect()
+        due.into_iter().filter(|(is_due, _)| *is_due).map(|(_, kind)| notice(kind)).collect()
     }
 
     /// What is kept of the conversation after these turns.

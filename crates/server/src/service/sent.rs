@@ -96,7 +96,15 @@ pub(crate) struct Part {
 /// ended the judging have none.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Judged {
-    pub(crate) actions: Vec<ReplyAction>,
+    pub(crate) seen: Vec<Seen>,
+}
+
+/// What should happen to one text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) struct Seen {
+    pub(crate) action: ReplyAction,
+    /// Whether all of it was read.
+    pub(crate) is_read: bool,
 }
 
 impl Numbered for Judged {
@@ -215,15 +223,19 @@ impl Service {
         &self,
         (course, sent): (&Course, &Sent),
         parts: &[Part],
-        ends: impl Fn(ReplyAction, ReplyPart) -> bool,
+        ends: impl Fn(Seen, ReplyPart) -> bool,
         call: Call<'_>,
     ) -> Result<Decided<Judged>, ServiceError> {
         let course = course.lock();
-        let (mut actions, mut commits) = (Vec::new(), Vec::new());
+        let (mut seen, mut commits) = (Vec::new(), Vec::new());
         for part in parts {
             let guarded = course.judge_reply(&part.text)?;
             // A turn without a verdict was not judged, and what was not judged is not shown.
-            let action = guarded.reply.as_ref().map_or(ReplyAction::Block, |verdict| verdict.action);
+            let verdict = guarded.reply.as_ref();
+            let found = Seen {
+                action: verdict.map_or(ReplyAction::Block, |verdict| verdict.action),
+                is_read: verdict.is_some_and(|verdict| verdict.not_evaluated.is_empty()),
+            };
             let scanned = Span { first: guarded.assessment.index as u64, turns: 1 };
             let mut decision = record::decision(self, call, Subject::Reply, scanned).with_reply(&guarded);
             decision.part = Some(part.part);
@@ -231,12 +243,12 @@ impl Service {
             commit.conversation.clone_from(&sent.conversation);
             commit.person.clone_from(&sent.person);
             commits.push(commit);
-            actions.push(action);
-            if ends(action, part.part) {
+            seen.push(found);
+            if ends(found, part.part) {
                 break;
             }
         }
-        Ok(Decided { answer: Judged { actions }, commits })
+        Ok(Decided { answer: Judged { seen }, commits })
     }
 
     /// Notes what was done where nothing could be scored.

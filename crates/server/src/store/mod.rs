@@ -208,7 +208,7 @@ enum Place {
 impl Place {
     fn connect(&self) -> Result<Box<dyn Connection>, StoreError> {
         Ok(match self {
-            Self::File(file) => Box::new(Sqlite::open(&file.0)?),
+            Self::File(file) => Box::new(Sqlite::open(&file.path)?),
             Self::Server(address) => Box::new(address.connect()?),
         })
     }
@@ -239,7 +239,7 @@ impl Store {
     /// As [`Store::open`].
     pub fn in_file(file: &Path) -> Result<Self, StoreError> {
         Sqlite::open(file)?.migrate()?;
-        Self::at(Place::File(File(PathBuf::from(file))))
+        Self::at(Place::File(File::new(PathBuf::from(file))))
     }
 
     fn at_server(url: &str) -> Result<Self, StoreError> {
@@ -425,7 +425,14 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn forget_before(&self, ms: u64) -> Result<usize, StoreError> {
-        self.write(|connection| write::forget_before(connection, ms))
+        let mut sessions = 0;
+        loop {
+            let (some, rows) = self.write(|connection| write::forget_some(connection, ms))?;
+            sessions += some;
+            if rows == 0 {
+                return Ok(sessions);
+            }
+        }
     }
 
     /// Forgets whose the entries and closed reviews from before a time are, but for
@@ -435,7 +442,14 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn forget_names_before(&self, ms: u64) -> Result<usize, StoreError> {
-        self.write(|connection| write::forget_names_before(connection, ms))
+        let mut entries = 0;
+        loop {
+            let some = self.write(|connection| write::forget_some_names(connection, ms))?;
+            entries += some;
+            if some == 0 {
+                return Ok(entries);
+            }
+        }
     }
 }
 

@@ -102,7 +102,8 @@ impl Store {
             Told::Again { at_ms, error } => ("waiting", *at_ms, Some(error.as_str())),
             Told::GivenUp { error } => ("given_up", 0, Some(error.as_str())),
         };
-        let sql = "UPDATE outbox SET state = $1, next_ms = $2, last_error = $3 WHERE id = $4";
+        let sql = "UPDATE outbox SET state = $1, next_ms = $2, last_error = $3
+            WHERE id = $4 AND state = 'waiting'";
         self.write(|connection| Ok(connection.execute(sql, values![state, at_ms, error, id])?))?;
         Ok(())
     }

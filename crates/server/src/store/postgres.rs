@@ -72,9 +72,10 @@ impl Address {
         let mut client = self.config.connect(MakeRustlsConnect::new(crate::tls::to_others()))?;
         client.batch_execute(&format!(
             "SET statement_timeout = '{PATIENCE}'; SET lock_timeout = '{PATIENCE}'; \
-             SET client_min_messages = warning"
+             SET idle_in_transaction_session_timeout = '15s'; SET tcp_keepalives_idle = 10; \
+             SET synchronous_commit = on; SET client_min_messages = warning"
         ))?;
-        Ok(Postgres { client, statements: HashMap::new() })
+        Ok(Postgres { client, statements: HashMap::new(), is_stuck: false })
     }
 }
 
@@ -82,6 +83,8 @@ impl Address {
 pub(super) struct Postgres {
     client: Client,
     statements: HashMap<String, Statement>,
+    /// A transaction that could not be begun could not be ended either.
+    is_stuck: bool,
 }
 
 impl Postgres {
@@ -140,11 +143,15 @@ impl Connection for Postgres {
     fn begin(&mut self) -> Result<(), DatabaseError> {
         // One round trip. The lock is taken before anything is read, so that each
         // statement sees what the writer before has left.
-        self.batch(&format!("BEGIN; SELECT pg_advisory_xact_lock({WRITERS})"))
+        let begun = self.batch(&format!("BEGIN; SELECT pg_advisory_xact_lock({WRITERS})"));
+        if begun.is_err() && self.batch("ROLLBACK").is_err() {
+            self.is_stuck = true;
+        }
+        begun
     }
 
     fn is_broken(&self) -> bool {
-        self.client.is_closed()
+        self.is_stuck || self.client.is_closed()
     }
 }
 

@@ -147,7 +147,8 @@ impl Store {
     pub fn open_reviews(&self, tenant: &str, most: usize) -> Result<Vec<Review>, StoreError> {
         let sql = format!(
             "SELECT {COLUMNS} FROM {FROM}
-                WHERE r.tenant = $1 AND r.closed_ms IS NULL ORDER BY r.due_ms, r.sequence LIMIT $2"
+                WHERE r.tenant = $1 AND r.closed_ms IS NULL ORDER BY CASE WHEN r.acknowledged_ms IS NULL THEN 0 ELSE 1 END,
+                r.due_ms, r.sequence LIMIT $2"
         );
         self.reviews(&sql, values![tenant, most])
     }

@@ -140,11 +140,33 @@ fn value(found: ValueRef<'_>) -> Result<Value, DatabaseError> {
 
 /// Where the file stands, to see whether it is still there.
 #[derive(Debug)]
-pub(super) struct File(pub(super) PathBuf);
+pub(super) struct File {
+    pub(super) path: PathBuf,
+    identity: Option<(u64, u64)>,
+}
 
 impl File {
-    /// That the file is still where it was: what is written to a removed file is lost.
-    pub(super) fn is_there(&self) -> Result<(), StoreError> {
-        if self.0.exists() { Ok(()) } else { Err(StoreError::Gone) }
+    pub(super) fn new(path: PathBuf) -> Self {
+        let identity = identity(&path);
+        Self { path, identity }
     }
+
+    /// That the file is still where it was: what is written to a removed file, or to one
+    /// that another has taken the place of, is lost.
+    pub(super) fn is_there(&self) -> Result<(), StoreError> {
+        let found = identity(&self.path);
+        if found.is_some() && found == self.identity { Ok(()) } else { Err(StoreError::Gone) }
+    }
+}
+
+/// Device and number of a file; where the system has none, only that it is there.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let found = std::fs::metadata(path).ok()?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        Some((found.dev(), found.ino()))
+    }
+    #[cfg(not(unix))]
+    Some((0, u64::from(found.is_file())))
 }

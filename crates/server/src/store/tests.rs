@@ -331,6 +331,10 @@ fn a_file_of_another_program_is_refused_and_one_that_goes_away_is_told() {
     let store = Store::in_file(&file).unwrap();
     write(&store, commit(None)).unwrap();
     assert!(store.ping(1).is_ok());
+    let other = folder.path().join("another.db");
+    drop(Store::in_file(&other).unwrap());
+    std::fs::rename(&other, &file).unwrap();
+    assert_eq!(write(&store, commit(None)), Err(StoreError::Gone), "another file took its place");
     std::fs::remove_file(&file).unwrap();
     assert_eq!(write(&store, commit(None)), Err(StoreError::Gone));
     assert!(store.ping(2).is_err());
@@ -426,5 +430,40 @@ fn whose_old_entries_are_is_forgotten_unless_a_counsellor_has_them_open() {
         assert_eq!(store.forget_names_before(6).unwrap(), 1);
         assert_eq!(count(&store, "SELECT count(*) FROM tie WHERE conversation = 'open'"), 1);
         assert_eq!(store.verify(|_, _| {}).unwrap().entries, 2);
+    }
+}
+
+#[test]
+fn a_writer_that_waited_too_long_for_another_ones_lock_writes_again_once_that_is_free() {
+    for database in databases() {
+        let (one, other) = (database.open(), database.open());
+        if !matches!(one.place, Place::Server(_)) {
+            continue;
+        }
+        lock(&other.writer).batch("SET lock_timeout = '200ms'").unwrap();
+        let mut held = lock(&one.writer);
+        one.begin(&mut held).unwrap();
+        let error = write(&other, commit(None)).unwrap_err();
+        assert!(error.to_string().contains("lock timeout"), "{error}");
+        held.batch("ROLLBACK").unwrap();
+        drop(held);
+        assert_eq!(write(&other, commit(None)), Ok(1));
+    }
+}
+
+#[test]
+fn more_than_is_forgotten_at_once_is_forgotten_all_the_same() {
+    for database in databases() {
+        let store = database.open();
+        let many = 1_203;
+        let one = |number: usize| {
+            let mut commit = advanced(0, 1);
+            commit.conversation = Some(format!("c{number}"));
+            commit
+        };
+        store.commit((0..many).map(one).collect(), None).unwrap();
+        assert_eq!(store.forget_before(6).unwrap(), many);
+        assert_eq!(store.forget_names_before(6).unwrap(), many);
+        assert_eq!(count(&store, "SELECT count(*) FROM turn_digest"), 0);
     }
 }

@@ -262,33 +262,52 @@ pub(super) fn erase_person(
     Ok(erased)
 }
 
-/// Forgets what was not touched since a time.
-pub(super) fn forget_before(connection: &mut dyn Connection, ms: u64) -> Result<usize, StoreError> {
-    let before = values![ms];
-    connection.execute("DELETE FROM answered WHERE at_ms < $1", before)?;
-    connection.execute("DELETE FROM said WHERE at_ms < $1", before)?;
-    // What was told or given up names its conversation no more than its entry does.
-    connection.execute("DELETE FROM outbox WHERE state <> 'waiting' AND created_ms < $1", before)?;
-    let old = "SELECT tenant, conversation FROM session WHERE changed_ms < $1";
-    for row in connection.query(old, before)? {
-        let (tenant, conversation): (String, String) = (row.get(0)?, row.get(1)?);
-        let sql = "DELETE FROM turn_digest WHERE tenant = $1 AND conversation = $2";
-        connection.execute(sql, values![tenant, conversation])?;
+/// Rows that are forgotten in one transaction, so that nobody who decides waits long.
+const AT_ONCE: usize = 500;
+
+/// Forgets some of what was not touched since a time: how many sessions, and how many
+/// rows in all. Where nothing is left it forgets none.
+pub(super) fn forget_some(connection: &mut dyn Connection, ms: u64) -> Result<(usize, usize), StoreError> {
+    let some = values![ms, AT_ONCE];
+    let mut rows = 0;
+    for sql in [
+        "DELETE FROM answered WHERE (tenant, key) IN
+            (SELECT tenant, key FROM answered WHERE at_ms < $1 LIMIT $2)",
+        // What a counsellor has open stays.
+        "DELETE FROM said WHERE (tenant, conversation, place) IN
+            (SELECT tenant, conversation, place FROM said WHERE at_ms < $1 AND NOT EXISTS
+                (SELECT 1 FROM review WHERE review.closed_ms IS NULL AND review.tenant = said.tenant
+                    AND review.conversation = said.conversation) LIMIT $2)",
+        // What was told or given up names its conversation no more than its entry does.
+        "DELETE FROM outbox WHERE id IN
+            (SELECT id FROM outbox WHERE state <> 'waiting' AND created_ms < $1 LIMIT $2)",
+    ] {
+        rows += connection.execute(sql, some)?;
     }
-    Ok(connection.execute("DELETE FROM session WHERE changed_ms < $1", before)?)
+    let old = "SELECT tenant, conversation FROM session WHERE changed_ms < $1 LIMIT $2";
+    let old = connection.query(old, some)?;
+    for row in &old {
+        let (tenant, conversation): (String, String) = (row.get(0)?, row.get(1)?);
+        for table in ["turn_digest", "session"] {
+            let sql = format!("DELETE FROM {table} WHERE tenant = $1 AND conversation = $2");
+            connection.execute(&sql, values![tenant.as_str(), conversation.as_str()])?;
+        }
+    }
+    Ok((old.len(), rows + old.len()))
 }
 
-/// Forgets whose entries and closed reviews from before a time are. The trail holds.
-pub(super) fn forget_names_before(connection: &mut dyn Connection, ms: u64) -> Result<usize, StoreError> {
-    let before = values![ms];
+/// Forgets whose some of the entries and closed reviews from before a time are, and
+/// gives the number of entries. The trail holds.
+pub(super) fn forget_some_names(connection: &mut dyn Connection, ms: u64) -> Result<usize, StoreError> {
     connection.execute(
-        "UPDATE review SET conversation = NULL, reason = NULL WHERE closed_ms IS NOT NULL AND closed_ms < $1",
-        before,
+        "UPDATE review SET conversation = NULL, reason = NULL WHERE closed_ms IS NOT NULL AND closed_ms < $1
+            AND (conversation IS NOT NULL OR reason IS NOT NULL)",
+        values![ms],
     )?;
-    let sql = "DELETE FROM tie WHERE at_ms < $1 AND NOT EXISTS (
-        SELECT 1 FROM review WHERE review.closed_ms IS NULL AND review.tenant = tie.tenant
-            AND review.conversation = tie.conversation)";
-    Ok(connection.execute(sql, before)?)
+    let sql = "DELETE FROM tie WHERE sequence IN (SELECT sequence FROM tie WHERE at_ms < $1 AND NOT EXISTS
+        (SELECT 1 FROM review WHERE review.closed_ms IS NULL AND review.tenant = tie.tenant
+            AND review.conversation = tie.conversation) LIMIT $2)";
+    Ok(connection.execute(sql, values![ms, AT_ONCE])?)
 }
 
 /// A key's digest, and the key itself, which is shown once.
