@@ -104,22 +104,24 @@ def wrk(seconds, connections, names, threads=1):
             "refused": refused, "broken": broken, "p50_ms": p50 / 1000, "p99_ms": p99 / 1000, "max_ms": worst / 1000}
 
 
-def soak(seconds):
-    """Memory each half minute, under a steady load on ever the same conversations."""
+def soak(seconds, rate=100):
+    """Memory each half minute, under a steady load."""
     with Server(model) as server:
-        samples = []
-        load = threading.Thread(target=wrk, args=(seconds, 2, 200))
+        samples, answers = [], []
+        load = threading.Thread(target=lambda: answers.append(steady(rate, seconds, 2)))
         load.start()
         while load.is_alive():
             samples.append(round(server.memory_mb(), 1))
             load.join(30)
-        return {"seconds": seconds, "rss_mb_each_30_s": samples}
+        return {"load": answers[0], "rss_mb_each_30_s": samples}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--soak", type=int, default=0, help="seconds; 600 is ten minutes")
+    parser.add_argument("--soak", type=int, default=0, help="seconds, in place of all else; 600 is ten minutes")
     arguments = parser.parse_args()
+    if arguments.soak:
+        return write("soak", soak(arguments.soak))
     result = {
         "cpu": re.search(r"model name\s+: (.*)", open("/proc/cpuinfo").read())[1],
         "cores": os.cpu_count(),
@@ -146,12 +148,18 @@ def main():
             seconds += 10
         result["memory"] = {"rss_mb_before": round(before, 1), "conversations": conversations(),
                             "rss_mb_after": round(server.memory_mb(), 1)}
-    if arguments.soak:
-        result["soak"] = soak(arguments.soak)
-    text = json.dumps(result, indent=2)
-    print(text)
-    with open(os.path.join(ROOT, "docs", "bench_serve.json"), "w") as file:
-        file.write(text + "\n")
+    for name, figures in result.items():
+        write(name, figures)
+
+
+def write(name, figures):
+    """Puts figures into docs/bench_serve.json, and leaves the others as they are."""
+    path = os.path.join(ROOT, "docs", "bench_serve.json")
+    known = json.load(open(path)) if os.path.exists(path) else {}
+    known[name] = figures
+    print(name, json.dumps(figures))
+    with open(path, "w") as file:
+        file.write(json.dumps(known, indent=2) + "\n")
 
 
 def conversations():

@@ -174,7 +174,11 @@ impl Server {
 }
 
 /// What a server may say on standard error: nothing of a conversation.
-const SAYINGS: [&str; 2] = ["mindrail: the configuration ", "mindrail: the certificate "];
+const SAYINGS: [&str; 3] = [
+    "mindrail: the configuration ",
+    "mindrail: the certificate ",
+    "mindrail: what is old could not be forgotten ",
+];
 
 impl Drop for Server {
     fn drop(&mut self) {

@@ -16,7 +16,7 @@ use mindrail_core::policy::fail::{PersonFail, ReplyFail, UpstreamFail};
 use mindrail_core::policy::words::Occasion;
 use mindrail_core::verdict::{ReplyAction, UserAction};
 use mindrail_llm::relay::Form;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::flow::{Fate, MOST_CHOICES, Reason, spoken};
 use super::live;
@@ -375,11 +375,11 @@ fn fates(seen: &[Seen], parts: &[Part], on_revise: OnRevise) -> impl Iterator<It
 fn refused(no_answer: NoAnswer) -> Result<Response, Failure> {
     if let NoAnswer::Refused { status, body } = &no_answer {
         let sent: Value = serde_json::from_slice(body).unwrap_or_default();
-        let field = |name: &str| sent["error"][name].as_str().map(str::to_owned);
-        if let Some(message) = field("message") {
-            let error = json!({
-                "message": message, "type": field("type"), "param": field("param"), "code": field("code"),
-            });
+        let known = ["message", "type", "param", "code"];
+        let field = |name: &'static str| Some((name, sent["error"][name].as_str()?));
+        let error: Map<String, Value> =
+            known.into_iter().filter_map(field).map(|(name, text)| (name.to_owned(), json!(text))).collect();
+        if error.contains_key("message") {
             let body = json!({"error": error}).to_string();
             return Ok((*status, [("content-type", "application/json")], body).into_response());
         }
