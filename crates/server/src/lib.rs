@@ -39,6 +39,9 @@ use hyper_util::rt::TokioTimer;
 /// How often what was not touched for long is forgotten.
 const FORGET_EVERY: Duration = Duration::from_hours(1);
 
+/// How often the store's log of changes is brought into its file.
+const TIDY_EVERY: Duration = Duration::from_millis(500);
+
 /// How often it is looked whether the configuration has changed.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
@@ -91,6 +94,7 @@ pub fn run(
     runtime.block_on(async {
         let Running { tenants, watched, key, keep, keep_names, tls, tell } = running;
         tokio::spawn(forget(Arc::clone(&service), (keep, keep_names), tell));
+        tokio::spawn(tidy(Arc::clone(&service)));
         tokio::spawn(webhook::tell(Arc::clone(&service), Arc::clone(&tenants)));
         if let Some(watched) = watched {
             tokio::spawn(watch(watched, Arc::clone(&tenants), tell));
@@ -191,6 +195,16 @@ async fn forget(service: Arc<service::Service>, (keep, keep_names): (Duration, D
         if let Ok(Err(error)) = forgotten.await {
             tell(&format!("what is old could not be forgotten and is tried again in an hour: {error}"));
         }
+    }
+}
+
+async fn tidy(service: Arc<service::Service>) {
+    let mut every = tokio::time::interval(TIDY_EVERY);
+    loop {
+        every.tick().await;
+        let service = Arc::clone(&service);
+        // What cannot be done now is done later: the log only grows meanwhile.
+        let _ = tokio::task::spawn_blocking(move || service.store().tidy()).await;
     }
 }
 

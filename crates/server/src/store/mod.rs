@@ -197,6 +197,8 @@ pub struct Store {
     writer: Mutex<Box<dyn Connection>>,
     reader: Mutex<Box<dyn Connection>>,
     waiting: Mutex<Vec<Waiting>>,
+    /// The connection that brings the log into the file.
+    tidier: Mutex<Option<Box<dyn Connection>>>,
 }
 
 /// Where the store is.
@@ -250,7 +252,7 @@ impl Store {
 
     fn at(place: Place) -> Result<Self, StoreError> {
         let (writer, reader) = (Mutex::new(place.connect()?), Mutex::new(place.connect()?));
-        Ok(Self { place, writer, reader, waiting: Mutex::default() })
+        Ok(Self { place, writer, reader, waiting: Mutex::default(), tidier: Mutex::default() })
     }
 
     /// Reads, on a connection that does not wait for those who write. Where it proves
@@ -433,6 +435,22 @@ impl Store {
                 return Ok(sessions);
             }
         }
+    }
+
+    /// Brings the log of changes of a SQLite file into the file, on a connection that
+    /// keeps nobody from writing. Whoever serves does it each second.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn tidy(&self) -> Result<(), StoreError> {
+        let Place::File(_) = self.place else { return Ok(()) };
+        self.place.is_there()?;
+        let mut tidier = lock(&self.tidier);
+        let connection = match &mut *tidier {
+            Some(connection) => connection,
+            none => none.insert(self.place.connect()?),
+        };
+        Ok(Sqlite::tidy(&mut **connection)?)
     }
 
     /// Forgets whose the entries and closed reviews from before a time are, but for

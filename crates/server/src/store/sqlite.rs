@@ -72,6 +72,11 @@ impl Sqlite {
         })
     }
 
+    /// Brings the log of changes into the file as far as nobody is in the way.
+    pub(super) fn tidy(connection: &mut dyn Connection) -> Result<(), DatabaseError> {
+        connection.query("PRAGMA wal_checkpoint(PASSIVE)", &[]).map(|_| ())
+    }
+
     /// Removes what was erased from the log of changes, too.
     pub(super) fn scrub(connection: &mut dyn Connection) -> Result<(), DatabaseError> {
         connection.query("PRAGMA wal_checkpoint(TRUNCATE)", &[]).map(|_| ())
@@ -95,6 +100,9 @@ fn set_up(connection: &rusqlite::Connection) -> Result<(), DatabaseError> {
     {
         connection.pragma_update(None, name, value)?;
     }
+    // Commits that bring the log into the file take ten times as long as others, so that
+    // is done beside them (`Store::tidy`); pages of the log, for where nobody does it.
+    connection.pragma_update(None, "wal_autocheckpoint", 20_000)?;
     Ok(())
 }
 
