@@ -1,8 +1,8 @@
 //! `POST /v1/moderations` as `OpenAI`'s clients ask it.
 //!
 //! An input has no speaker, so each is judged twice: as what a person says, and as a
-//! reply to nobody. Our taxonomies are not `OpenAI`'s, and [`Category::said`] and
-//! [`Category::replied`] say what stands for what; a category that nothing stands for
+//! reply to nobody. Our taxonomies are not `OpenAI`'s, and `Category::said` and
+//! `Category::replied` say what stands for what; a category that nothing stands for
 //! has score 0, is never flagged and has an empty list of input types. A score is the
 //! highest of the probabilities that stand for it, so it rises with them.
 //!

@@ -4,8 +4,8 @@
 //! work without script but for the console; the script adds clocks, keys and locks
 //! that stay while a page is open. Nothing is loaded from anywhere else.
 //!
-//! Reading order: [`visit`], who asks and what protects them; [`page`], what all pages
-//! share; [`words`], what they say; then one module for each page.
+//! Reading order: `visit`, who asks and what protects them; `page`, what all pages
+//! share; `words`, what they say; then one module for each page.
 //!
 //! What a page may show is decided by who asks: their tenant's rows only, what their
 //! role opens only, and the text of a conversation only to the counsellor who holds

@@ -14,7 +14,7 @@
 //! | `GET /openapi.json` | all of this, for programs |
 //!
 //! Beside these there are the requests of other guardrails' clients ([`crate::adapters`]).
-//! [`endpoint`] is what an entry of the table of all requests holds ([`endpoints`]).
+//! `endpoint` is what an entry of the table of all requests holds (`endpoints`).
 //!
 //! Every error has one shape, `{"error": {"code": …, "message": …}}`, with codes that
 //! programs may rely on; no message repeats what was sent. What is asked beyond what

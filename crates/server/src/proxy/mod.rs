@@ -5,16 +5,16 @@
 //! disk. On `escalate` the person gets the policy's words with resources, and the desk is
 //! told; on `support` the assistant gets a note; else nothing changes. What the assistant
 //! answers is judged before anybody reads it: every choice, and of each what it says, what
-//! it thinks aloud, what it hands to tools ([`scan`]). A stream is judged while it comes,
-//! and of it leaves only what was judged ([`flow`], [`window`]).
+//! it thinks aloud, what it hands to tools (`scan`). A stream is judged while it comes,
+//! and of it leaves only what was judged (`flow`, [`window`]).
 //!
 //! Each window of a stream rests on an entry of its own in the trail, which names choice,
 //! field and length (`part`); the last entry of a text is on all of it (`whole`). One
 //! entry for several windows would be cheaper, and would let words out before a decision
 //! on them is on disk.
 //!
-//! Reading order: [`request`], [`scan`], [`window`], [`flow`], which are pure;
-//! [`upstream`], [`talk`], [`live`], which are not; [`respond`].
+//! Reading order: [`request`], `scan`, [`window`], `flow`, which are pure;
+//! [`upstream`], `talk`, `live`, which are not; `respond`.
 
 mod flow;
 mod live;

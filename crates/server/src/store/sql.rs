@@ -1,8 +1,8 @@
 //! SQL on either database. Statements are written once, in what both understand:
 //! parameters are `$1`, `$2`, … and first appear in that order, numbers are 64 bits,
 //! changes on conflict are `ON CONFLICT`. Only migrations, the beginning of a
-//! transaction and the connection itself are written twice, in [`super::sqlite`] and
-//! [`super::postgres`].
+//! transaction and the connection itself are written twice, in `super::sqlite` and
+//! `super::postgres`.
 
 use std::fmt::{self, Display, Formatter};
 
