@@ -1,12 +1,12 @@
 //! `mindrail desk`: who works at the desk that `mindrail serve` shows.
 
 use std::io::{IsTerminal as _, Read as _};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use mindrail_server::calendar::date;
 use mindrail_server::desk::password;
+use mindrail_server::http::now_ms;
 use mindrail_server::store::Store;
 use mindrail_server::store::accounts::{DeskLanguage, DeskRole, DeskUser, LONGEST_USER_NAME, is_user_name};
 use mindrail_server::tenant::DEFAULT;
@@ -183,9 +183,4 @@ fn list(of: &In) -> anyhow::Result<Exit> {
     let rows: Vec<String> = of.open()?.users(None)?.iter().map(row).collect();
     print(&format!("tenant\tname\trole\tlanguage\tsince\tstate\n{}", rows.concat()))?;
     Ok(Exit::Done)
-}
-
-/// Milliseconds since 1970 by the system's clock.
-fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

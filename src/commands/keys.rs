@@ -1,9 +1,8 @@
 //! `mindrail keys`: who may ask `mindrail serve`.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use anyhow::bail;
 use clap::{Args, Subcommand};
+use mindrail_server::http::now_ms;
 use mindrail_server::store::keys::{ApiKey, NewKey, Scope};
 use mindrail_server::tenant::DEFAULT;
 
@@ -115,8 +114,4 @@ impl Revoke {
         }
         Ok(Exit::Done)
     }
-}
-
-fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

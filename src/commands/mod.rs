@@ -17,7 +17,6 @@ mod train;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
@@ -171,8 +170,8 @@ pub(crate) struct About {
 impl About {
     /// With the day by the system's clock; 1970 where it stands before that.
     fn circumstances(&self) -> Circumstances {
-        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
-        Circumstances { place: self.country.clone(), age: self.age, today: Date::of_unix_ms(now_ms) }
+        let today = Date::of_unix_ms(mindrail_server::http::now_ms());
+        Circumstances { place: self.country.clone(), age: self.age, today }
     }
 }
 

@@ -408,6 +408,6 @@ pub(crate) fn json_response(body: String) -> Response {
 }
 
 /// Milliseconds since 1970 by the system's clock; 0 where it stands before that.
-pub(crate) fn now_ms() -> u64 {
+pub fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
