@@ -123,7 +123,7 @@ fn a_caller_that_sends_its_headers_too_slowly_is_let_go_and_others_are_answered_
     let place = Place::file();
     let server = place.serve();
     let mut slow = TcpStream::connect(&server.address).expect("a connection");
-    slow.write_all(b"POST /v1/guard HTTP/1.1\r\nHost: x\r\n").expect("sent");
+    slow.write_all(b"POST /v1/guard HTTP/1.1\r\nHost: localhost\r\n").expect("sent");
     slow.set_read_timeout(Some(Duration::from_mins(1))).expect("set");
     let began = Instant::now();
     assert_eq!(server.guard(&json!({"messages": [user("hello there")]})).0, 200);
@@ -143,7 +143,7 @@ fn a_server_that_is_told_to_end_answers_what_it_has_begun_and_ends_though_caller
         let mut stream = TcpStream::connect(address).expect("a connection");
         let body = json!({"messages": [user("hello there")]}).to_string();
         let head = format!(
-            "POST /v1/guard HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+            "POST /v1/guard HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
         stream.write_all(head.as_bytes()).expect("sent");

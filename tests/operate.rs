@@ -122,8 +122,13 @@ fn a_policy_that_changes_is_taken_up_and_a_bad_one_leaves_the_old_and_says_so() 
     place.folder.write("own.toml", "version = 1");
     eventually("the fault is told", || server.said().iter().any(|line| line.contains("stays as it was")));
     assert_eq!(hash(), second);
+    let is_outdated = |value: u8| {
+        let metrics = server.ask("GET", "/metrics", "", "").expect("an answer").body;
+        metrics.contains(&format!("\nmindrail_configuration_outdated {value}\n"))
+    };
+    assert!(is_outdated(1));
     place.folder.write("own.toml", &policy);
-    eventually("it is mended", || hash() == first);
+    eventually("it is mended", || hash() == first && is_outdated(0));
 }
 
 /// Makes a certificate that signs itself, for this machine.
@@ -172,7 +177,7 @@ fn over_tls_it_answers_and_takes_a_new_certificate_up_without_a_stop() {
 }
 
 /// Takes one request, answers it, and gives its headers and body.
-fn receive(listener: &TcpListener, status: &str) -> (String, String) {
+fn receive(listener: &TcpListener, status: &str) -> (String, Vec<u8>) {
     let (mut stream, _) = listener.accept().expect("a connection");
     let mut reader = BufReader::new(stream.try_clone().expect("a handle"));
     let mut headers = String::new();
@@ -184,7 +189,67 @@ fn receive(listener: &TcpListener, status: &str) -> (String, String) {
     let mut body = vec![0; length.parse().expect("a number")];
     reader.read_exact(&mut body).expect("a body");
     write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").expect("answered");
-    (headers, String::from_utf8(body).expect("UTF-8"))
+    (headers, body)
+}
+
+#[test]
+fn with_a_collector_named_a_request_is_a_trace_below_its_caller_s_and_says_of_nobody_anything() {
+    let collector = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let endpoint = format!("http://{}", collector.local_addr().expect("an address"));
+    let place = Place::file();
+    let environment =
+        [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("OTEL_BSP_SCHEDULE_DELAY", "100")];
+    let server = place.serve_with(&[], &environment);
+    let caller = "0af7651916cd43dd8448eb211c80319c";
+    let headers = format!("traceparent: 00-{caller}-b7ad6b7169203331-01\r\n");
+    let request = json!({"conversation_id": "abc-7", "person_id": "xyz-8", "messages": demo()});
+    assert_eq!(
+        server.ask("POST", "/v1/guard", &headers, &request.to_string()).expect("an answer").status,
+        200
+    );
+    let (headers, spans) = receive(&collector, "200 OK");
+    assert!(
+        headers.starts_with("post /v1/traces") && headers.contains("application/x-protobuf"),
+        "{headers}"
+    );
+    let holds = |bytes: &[u8]| spans.windows(bytes.len()).any(|found| found == bytes);
+    for word in ["mindrail", "POST /v1/guard", "http.response.status_code", "decide", "write"] {
+        assert!(holds(word.as_bytes()), "{word}");
+    }
+    let trace: Vec<u8> =
+        (0..16).map(|at| u8::from_str_radix(&caller[2 * at..2 * at + 2], 16).expect("a byte")).collect();
+    assert!(holds(&trace), "the caller's trace goes on");
+    for word in ["abc-7", "xyz-8", "escalate", "default", "tomorrow"] {
+        assert!(!holds(word.as_bytes()), "{word}");
+    }
+}
+
+#[test]
+fn a_server_without_keys_answers_programs_and_its_own_pages_and_no_page_of_another_origin() {
+    let place = Place::file();
+    let server = place.serve();
+    let body = json!({"messages": [user("hello there")]}).to_string();
+    let ask = |headers: &str| {
+        let answer = server.ask("POST", "/v1/guard", headers, &body).expect("an answer");
+        (answer.status, answer.body.contains("other_origin"))
+    };
+    assert_eq!(ask(""), (200, false));
+    assert_eq!(ask("Sec-Fetch-Site: same-origin\r\n"), (200, false));
+    assert_eq!(ask("Sec-Fetch-Site: cross-site\r\n"), (403, true));
+    assert_eq!(ask("Origin: https://elsewhere.example\r\n"), (403, true));
+}
+
+#[cfg(unix)]
+#[test]
+fn the_files_of_a_store_are_their_owner_s_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = Place::file();
+    let server = place.serve();
+    assert_eq!(server.guard(&json!({"messages": [user("hello there")]})).0, 200);
+    for file in ["mindrail.db", "mindrail.db-wal", "mindrail.db-shm"] {
+        let mode = std::fs::metadata(place.folder.path(file)).expect("a file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
 }
 
 #[test]
@@ -210,13 +275,14 @@ fn an_escalation_is_told_once_signed_and_without_a_word_of_what_was_said() {
         let server = serve();
         server.guard(&json!({"conversation_id": "c-7", "messages": [user("still here")]}));
         let (again, body) = receive(&listener, "200 OK");
+        let body = String::from_utf8(body).expect("UTF-8");
         let header = |headers: &str, name: &str| {
             let found =
                 headers.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")).map(str::to_owned));
             found.expect("a header")
         };
         assert_eq!(header(&headers, "mindrail-event"), header(&again, "mindrail-event"));
-        assert_eq!(first, body);
+        assert_eq!(first, body.as_bytes());
         let key = hmac::Key::new(hmac::HMAC_SHA256, b"a-shared-secret");
         let signed = format!("{}.{body}", header(&again, "mindrail-timestamp"));
         let shown = header(&again, "mindrail-signature");

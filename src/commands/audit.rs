@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use mindrail_server::calendar::{DAY_MS, date};
-use mindrail_server::store::{Of as Whose, Store, StoreError};
+use mindrail_server::store::{Erased, Of as Whose, Store, StoreError};
 use mindrail_server::tenant::DEFAULT;
 use serde::Serialize;
 
-use super::serve::Storing;
+use super::serve::StoreOf;
 use super::{Exit, complain, print};
 
 /// The trail of decisions of `mindrail serve`.
@@ -39,13 +39,13 @@ pub(crate) enum Audit {
 #[derive(Debug, Args)]
 pub(crate) struct Of {
     #[command(flatten)]
-    store: Storing,
+    store: StoreOf,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
     #[command(flatten)]
-    store: Storing,
+    store: StoreOf,
 
     /// Count and hash of an earlier check, which the trail must still hold.
     #[arg(long, value_name = "COUNT:HASH")]
@@ -55,7 +55,7 @@ pub(crate) struct Verify {
 #[derive(Debug, Args)]
 pub(crate) struct Erase {
     #[command(flatten)]
-    store: Storing,
+    store: StoreOf,
 
     /// Whose it is.
     #[arg(long, value_name = "NAME", default_value = DEFAULT)]
@@ -160,6 +160,9 @@ impl Erase {
             (None, conversation) => Whose::Conversation(conversation.as_deref().unwrap_or_default()),
         };
         let erased = self.store.open()?.erase(&self.tenant, of)?;
+        if erased == (Erased { sessions: 0, entries: 0 }) {
+            bail!("{}: nothing is known of that name", self.tenant);
+        }
         print(&format!("{} sessions and the ties of {} entries\n", erased.sessions, erased.entries))?;
         Ok(Exit::Done)
     }

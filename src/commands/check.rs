@@ -87,7 +87,7 @@ impl Check {
     pub(crate) fn run(self) -> anyhow::Result<Exit> {
         let (bytes, options) = self.input()?;
         let row = pick(&bytes, &options, self.row)?;
-        let (assessor, policy) = (self.judging.assessor()?, self.judging.policy()?);
+        let (assessor, policy) = (self.judging.assessor()?, self.judging.policy()?.into());
         let guard = Guard { assessor: &assessor, policy: &policy };
         let report = report(&guard, &row.conversation, &row.unread, &self.about.circumstances())?;
         let language = report.language.unwrap_or(Language::Mix);

@@ -7,10 +7,10 @@ use clap::{Args, Subcommand};
 use mindrail_server::calendar::date;
 use mindrail_server::desk::password;
 use mindrail_server::http::now_ms;
-use mindrail_server::store::Store;
 use mindrail_server::store::accounts::{DeskLanguage, DeskRole, DeskUser, LONGEST_USER_NAME, is_user_name};
 use mindrail_server::tenant::DEFAULT;
 
+use super::serve::StoreOf;
 use super::{Exit, complain, print};
 
 /// People at the desk of `mindrail serve`.
@@ -22,19 +22,17 @@ pub(crate) enum Desk {
     /// Add somebody, and print their password, once.
     AddUser(AddUser),
     /// List who works at the desk.
-    List(In),
+    List(List),
     /// Shut somebody out from now on.
     Disable(Named),
     /// Give somebody another password, print it once, and end their sessions.
     SetPassword(SetPassword),
 }
 
-/// Which store.
 #[derive(Debug, Args)]
-pub(crate) struct In {
-    /// The file or the PostgreSQL URL of `mindrail serve`.
-    #[arg(long, value_name = "FILE|URL", default_value = "mindrail.db")]
-    store: String,
+pub(crate) struct List {
+    #[command(flatten)]
+    of: StoreOf,
 }
 
 /// Whom.
@@ -49,7 +47,7 @@ pub(crate) struct Named {
     tenant: String,
 
     #[command(flatten)]
-    of: In,
+    of: StoreOf,
 }
 
 #[derive(Debug, Args)]
@@ -90,18 +88,10 @@ impl Desk {
     pub(crate) fn run(self) -> anyhow::Result<Exit> {
         match self {
             Self::AddUser(add) => add.run(),
-            Self::List(of) => list(&of),
+            Self::List(List { of }) => list(&of),
             Self::Disable(named) => disable(&named),
             Self::SetPassword(set) => set.run(),
         }
-    }
-}
-
-impl In {
-    fn open(&self) -> anyhow::Result<Store> {
-        // The URL of a server may hold a password.
-        let name = if mindrail_server::store::is_url(&self.store) { "the store" } else { &self.store };
-        Store::open(&self.store).with_context(|| name.to_owned())
     }
 }
 
@@ -146,7 +136,7 @@ impl AddUser {
             created_ms: now_ms(),
             disabled_ms: None,
         };
-        if !of.open()?.add_user(&user, &password::hash(&chosen)?)? {
+        if !of.open_or_make()?.add_user(&user, &password::hash(&chosen)?)? {
             bail!("{tenant}: somebody has the name {name:?} already");
         }
         self.chosen.tell(&chosen)?;
@@ -173,7 +163,7 @@ fn disable(Named { name, tenant, of }: &Named) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn list(of: &In) -> anyhow::Result<Exit> {
+fn list(of: &StoreOf) -> anyhow::Result<Exit> {
     let row = |user: &DeskUser| {
         let state =
             user.disabled_ms.map_or_else(|| "active".to_owned(), |ms| format!("disabled {}", date(ms)));

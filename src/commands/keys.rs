@@ -6,7 +6,7 @@ use mindrail_server::http::now_ms;
 use mindrail_server::store::keys::{ApiKey, NewKey, Scope};
 use mindrail_server::tenant::DEFAULT;
 
-use super::serve::Storing;
+use super::serve::StoreOf;
 use super::{Exit, print};
 
 /// Keys that callers of `mindrail serve` show.
@@ -26,7 +26,7 @@ pub(crate) enum Keys {
 #[derive(Debug, Args)]
 pub(crate) struct Make {
     #[command(flatten)]
-    store: Storing,
+    store: StoreOf,
 
     /// Whose it is.
     #[arg(long, value_name = "NAME", default_value = DEFAULT)]
@@ -42,20 +42,20 @@ pub(crate) struct Make {
 
     /// Days after which it opens nothing any more; left out, it goes on until it is
     /// revoked.
-    #[arg(long, value_name = "DAYS")]
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..))]
     days: Option<u32>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct List {
     #[command(flatten)]
-    store: Storing,
+    store: StoreOf,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Revoke {
     #[command(flatten)]
-    store: Storing,
+    store: StoreOf,
 
     /// The key's name, as `mindrail keys list` shows it.
     #[arg(value_name = "NAME")]

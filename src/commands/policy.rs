@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use mindrail_core::assessor::Assessor as _;
 use mindrail_core::guard::Guard;
 use mindrail_core::language::Language;
-use mindrail_core::policy::Policy as Rules;
+use mindrail_core::policy::PolicyInForce as Rules;
 use mindrail_core::policy::cases::{self, Case, CaseError, Course, Judged, Standing};
 use mindrail_model::assessor::EmbeddedAssessor;
 use rayon::prelude::*;
@@ -78,7 +78,7 @@ impl Test {
     fn run(self) -> anyhow::Result<Exit> {
         let (cases, errors) = self.cases()?;
         errors.iter().for_each(|error| complain(&error.to_string()));
-        let (assessor, policy) = (self.judging.assessor()?, self.judging.policy()?);
+        let (assessor, policy) = (self.judging.assessor()?, self.judging.policy()?.into());
         let run = |filed: Filed| {
             let course = filed.case.run(&Guard { assessor: &assessor, policy: &policy })?;
             Ok(Ran { filed, course })

@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use mindrail_core::assessor::Assessor as _;
 use mindrail_core::conversation::Role;
 use mindrail_core::guard::Guard;
-use mindrail_core::policy::Policy;
+use mindrail_core::policy::PolicyInForce;
 use mindrail_core::policy::offer::Circumstances;
 use mindrail_core::reader::{self, ReadError, Row};
 use mindrail_core::report::report;
@@ -80,7 +80,7 @@ impl Score {
         }
         let bytes = input::bytes(&self.input)?;
         let options = input::options(&self.input, self.format, self.text_column.clone());
-        let (assessor, policy) = (self.judging.assessor()?, self.judging.policy()?);
+        let (assessor, policy) = (self.judging.assessor()?, self.judging.policy()?.into());
         let circumstances = self.about.circumstances();
         let scorer = Scorer { assessor: &assessor, policy: &policy, circumstances: &circumstances };
         let total = reader::read(&bytes, &options)?.count();
@@ -163,7 +163,7 @@ impl Score {
                 break;
             }
             kept.lines += 1;
-            let known = KeptLine::parse(&line).and_then(|line| line.must_be_of(rows.next(), scorer, &policy));
+            let known = KeptLine::parse(&line).and_then(|line| line.must_be_of(rows.next(), scorer, policy));
             kept.messages.extend(known.map_err(|what| self.foreign(kept.lines, what))?);
             end += line.len() as u64;
             line.clear();
@@ -279,7 +279,7 @@ struct Line {
 
 struct Scorer<'a> {
     assessor: &'a EmbeddedAssessor,
-    policy: &'a Policy,
+    policy: &'a PolicyInForce,
     circumstances: &'a Circumstances,
 }
 

@@ -78,9 +78,9 @@ pub(crate) struct Serve {
     keep_days: Option<u32>,
 }
 
-/// Which store, for every command that opens it.
+/// Which store.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct Storing {
+struct Storing {
     /// The file that holds audit trail and conversations [default: mindrail.db].
     #[arg(long, value_name = "FILE", conflicts_with = "store_url_env")]
     store: Option<PathBuf>,
@@ -89,6 +89,34 @@ pub(crate) struct Storing {
     /// a file, as `postgresql://USER:PASSWORD@HOST/DATABASE`.
     #[arg(long, value_name = "VARIABLE")]
     store_url_env: Option<String>,
+}
+
+/// Which store, for commands that have no configuration beside it.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct StoreOf {
+    #[command(flatten)]
+    storing: Storing,
+
+    /// The configuration of `mindrail serve` that names the store.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl StoreOf {
+    fn storing(&self) -> anyhow::Result<Storing> {
+        let config = self.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
+        Ok(self.storing.clone().or(&config))
+    }
+
+    /// Opens the store; a file is made where it is missing.
+    pub(crate) fn open_or_make(&self) -> anyhow::Result<Store> {
+        self.storing()?.open_or_make()
+    }
+
+    /// Opens a store that is there: reading must not make one.
+    pub(crate) fn open(&self) -> anyhow::Result<Store> {
+        self.storing()?.open()
+    }
 }
 
 impl Storing {
@@ -107,18 +135,25 @@ impl Storing {
     }
 
     /// Opens the store; a file is made where it is missing.
-    pub(crate) fn open_or_make(&self) -> anyhow::Result<Store> {
+    fn open_or_make(&self) -> anyhow::Result<Store> {
         let (name, shown) = self.name()?;
         Store::open(&name).context(shown)
     }
 
     /// Opens a store that is there: reading must not make one.
-    pub(crate) fn open(&self) -> anyhow::Result<Store> {
+    fn open(&self) -> anyhow::Result<Store> {
         let (name, shown) = self.name()?;
         if self.store_url_env.is_none() && !Path::new(&name).is_file() {
             bail!("{shown}: no such store");
         }
         Store::open(&name).context(shown)
+    }
+
+    /// Whether there is a store that has a key.
+    fn has_keys(&self) -> anyhow::Result<bool> {
+        let (name, _) = self.name()?;
+        let is_missing = self.store_url_env.is_none() && !Path::new(&name).is_file();
+        Ok(!is_missing && !self.open()?.keys()?.is_empty())
     }
 
     /// The same, with what a configuration says where nothing is said here.
@@ -138,22 +173,21 @@ impl Serve {
         }
         let config = self.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
         let listen = self.listen.or(config.listen).map_or_else(|| LISTEN.parse(), Ok)?;
-        let store = self.store.or(&config).open_or_make()?;
-        if key.is_none() && !listen.ip().is_loopback() && store.keys()?.is_empty() {
+        let policy = self.judging.policy()?;
+        let file = self.config.unwrap_or_default();
+        let mut tenants = config.tenants(&file, &policy)?;
+        let storing = self.store.or(&config);
+        if key.is_none() && !listen.ip().is_loopback() && !storing.has_keys()? {
             bail!(
                 "{listen} can be reached from elsewhere: set {KEY}, make a key with `mindrail keys make`, or listen on 127.0.0.1"
             );
         }
-        let policy = self.judging.policy()?;
-        let file = self.config.unwrap_or_default();
-        let mut tenants = config.tenants(&file, &policy)?;
         if let Some(url) = &self.upstream {
             let upstream = Arc::new(upstream(url)?);
             tenants.iter_mut().for_each(|tenant| tenant.upstream = Some(Arc::clone(&upstream)));
         }
         let tenants = Arc::new(Tenants::new(tenants));
         let watched = (!file.as_os_str().is_empty()).then(|| Watched::new(file, &config, policy));
-        let service = Service::new(Arc::new(self.judging.assessor()?), store);
         let days = self.keep_days.or(config.keep_days).unwrap_or(KEEP_DAYS);
         let long = |days: u32| Duration::from_secs(u64::from(days) * 86_400);
         let (keep, keep_names) = (long(days), long(config.keep_names_days.unwrap_or(KEEP_NAMES_DAYS)));
@@ -162,6 +196,7 @@ impl Serve {
                 "keep_names_days: found fewer days than keep_days: what is kept of a person must be found by their name"
             );
         }
+        let service = Service::new(Arc::new(self.judging.assessor()?), storing.open_or_make()?);
         let scheme = if config.tls.is_some() { "https" } else { "http" };
         let running = Running {
             tenants,
@@ -169,6 +204,7 @@ impl Serve {
             key: key.as_deref(),
             keep,
             keep_names,
+            behind_proxies: config.behind_proxies.unwrap_or(0),
             tls: config.tls,
             tell: complain,
         };

@@ -43,11 +43,15 @@ pub(super) struct Server {
 impl Server {
     /// With a tenant of each name; one whose name begins with "keeps" keeps texts.
     pub(super) fn start(tenants: &[&str]) -> Self {
+        Self::start_with(tenants.iter().map(|name| tenant(name)))
+    }
+
+    pub(super) fn start_with(tenants: impl IntoIterator<Item = Tenant>) -> Self {
         let folder = Folder::new();
         let file = folder.path("mindrail.db");
         let model: Arc<EmbeddedAssessor> = Arc::clone(&MODEL);
         let service = Service::new(model, Store::in_file(&file).expect("a store"));
-        let tenants = Arc::new(Tenants::new(tenants.iter().map(|name| tenant(name))));
+        let tenants = Arc::new(Tenants::new(tenants));
         let (tell, told) = channel();
         std::thread::spawn(move || {
             let keep = Duration::from_hours(24);
@@ -57,6 +61,7 @@ impl Server {
                 key: None,
                 keep,
                 keep_names: keep,
+                behind_proxies: 0,
                 tls: None,
                 tell: |_| {},
             };

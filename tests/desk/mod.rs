@@ -3,6 +3,7 @@
 
 mod browser;
 mod client;
+mod single_sign_on;
 
 use std::collections::BTreeSet;
 

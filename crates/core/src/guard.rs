@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::assessment::{ConversationScores, NotEvaluated, NotEvaluatedReason, TurnAssessment, TurnScores};
 use crate::assessor::{Assessor, StateError};
 use crate::conversation::{Role, Turn};
-use crate::policy::{Evidence, Policy, ReplyContext, is_high_risk};
+use crate::policy::{Evidence, PolicyInForce, ReplyContext, is_high_risk};
 use crate::tracker::{Onset, Tracker};
 use crate::verdict::{ReplyAction, UserAction, Verdict};
 
@@ -17,7 +17,7 @@ pub struct Guard<'a, A> {
     /// Scores turns.
     pub assessor: &'a A,
     /// Says what follows.
-    pub policy: &'a Policy,
+    pub policy: &'a PolicyInForce,
 }
 
 /// What is kept of a conversation between two turns: a few KB, serialisable.

@@ -172,7 +172,7 @@ pub fn so_far<A: Assessor>(
         not_evaluated,
         resources: (verdict.action > UserAction::Allow).then(offer),
         model: guard.assessor.model().clone(),
-        policy: PolicyIdentity { sha256: guard.policy.sha256() },
+        policy: PolicyIdentity { sha256: guard.policy.sha256().to_owned() },
     }
 }
 
@@ -207,7 +207,7 @@ pub fn unscored<A: Assessor>(
         not_evaluated,
         resources: (verdict.action > UserAction::Allow).then(|| policy.offer(&person, circumstances.today)),
         model: assessor.model().clone(),
-        policy: PolicyIdentity { sha256: policy.sha256() },
+        policy: PolicyIdentity { sha256: policy.sha256().to_owned() },
     }
 }
 

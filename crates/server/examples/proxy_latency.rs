@@ -75,7 +75,7 @@ fn read_request(reader: &mut impl BufRead) -> Option<()> {
 fn first_words(stream: &mut TcpStream) -> std::io::Result<Duration> {
     let body = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"hello there"}]}"#;
     let request = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
     let began = Instant::now();
@@ -124,7 +124,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let service = Arc::new(Service::new(Arc::new(fixed::fixed()), Store::in_file(&file)?));
     let tenants = Arc::new(Tenants::new([tenant]));
     let cores = std::thread::available_parallelism()?.get();
-    let serving = Serving { service: Arc::clone(&service), tenants: Arc::clone(&tenants), key: None, cores };
+    let serving = Serving {
+        service: Arc::clone(&service),
+        tenants: Arc::clone(&tenants),
+        key: None,
+        cores,
+        behind_proxies: 0,
+        tell: |_| {},
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))?;
     let proxy = listener.local_addr()?;

@@ -57,7 +57,7 @@ fn ask(address: SocketAddr, requests: u32, due: impl Fn(u32) -> Instant) -> std:
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream.try_clone()?);
     let request = format!(
-        "POST /v1/guard HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{BODY}",
+        "POST /v1/guard HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{BODY}",
         BODY.len()
     );
     let mut times = Vec::with_capacity(requests as usize);

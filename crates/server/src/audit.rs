@@ -34,8 +34,8 @@ pub enum Status {
     Ok,
     /// Something was not: the verdict says what, and does not call it safe.
     NotEvaluated,
-    /// Nothing was scored, since the model or what it needs failed: the policy's fail
-    /// mode said what the person got.
+    /// The model, or the store, did not work: the policy's fail mode said what the person
+    /// got. What was decided without the store was written when it answered again.
     Degraded,
     /// The decision was made and could not be carried out.
     Error,

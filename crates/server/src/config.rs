@@ -18,6 +18,7 @@ use mindrail_core::policy::helplines::Registry;
 use mindrail_core::policy::place::Place;
 use serde::Deserialize;
 
+use crate::desk::identity::{Passwords, Provider};
 use crate::proxy::UpstreamSettings;
 use crate::seal::TextKey;
 use crate::tenant::{REVIEW_WITHIN, Tenant, Webhook};
@@ -38,6 +39,9 @@ pub struct Config {
     pub keep_names_days: Option<u32>,
     /// Certificate and key, to be spoken to by TLS.
     pub tls: Option<Tls>,
+    /// Proxies before this server, each of which puts the address that it was asked from at
+    /// the end of `X-Forwarded-For`.
+    pub behind_proxies: Option<u8>,
     /// The tenants by name; one named `default` where there are none.
     #[serde(default)]
     pub tenants: BTreeMap<String, TenantConfig>,
@@ -72,6 +76,8 @@ pub struct TenantConfig {
     /// Who is told of escalations.
     #[serde(default)]
     pub webhooks: Vec<WebhookConfig>,
+    /// Who says who somebody at the desk is.
+    pub single_sign_on: Option<SingleSignOn>,
     /// The assistant behind its proxy; no proxy where it has none.
     pub upstream: Option<UpstreamSettings>,
 }
@@ -86,6 +92,25 @@ pub struct WebhookConfig {
     pub url: String,
     /// The environment variable that holds the secret that signs what it is told.
     pub secret_env: String,
+}
+
+/// An identity provider of `OpenID` Connect, as it is written.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SingleSignOn {
+    /// Who it is: `https://…`, or `http://…` on this machine.
+    pub issuer: String,
+    /// As whom Mindrail is known there.
+    pub client_id: String,
+    /// The environment variable that holds the secret that shows it.
+    pub client_secret_env: String,
+    /// The address of `/desk/login/back` as browsers reach it.
+    pub redirect: String,
+    /// The claim that holds the name under which somebody was added; `email` otherwise.
+    pub name_claim: Option<String>,
+    /// Whether passwords open the desk as well.
+    #[serde(default)]
+    pub passwords: Passwords,
 }
 
 /// A configuration that cannot be used.
@@ -182,6 +207,7 @@ impl TenantConfig {
         if let Some(file) = &self.helplines {
             own = own.with_registry(registry(file)?);
         }
+        let provider = self.single_sign_on.as_ref().map(SingleSignOn::provider).transpose()?;
         let upstream = self.upstream.as_ref().map(UpstreamSettings::build).transpose();
         let upstream = upstream.map_err(|error| Fault::new(format!("upstream: {error}")))?;
         Ok(Tenant {
@@ -189,6 +215,7 @@ impl TenantConfig {
             review_within: minutes.unwrap_or(REVIEW_WITHIN),
             webhooks,
             text_key: text_key.map(Arc::new),
+            provider: provider.map(Arc::new),
             upstream: upstream.map(Arc::new),
             ..Tenant::new(name, own)
         })
@@ -227,15 +254,43 @@ fn secret(variable: &str) -> Result<String, Fault> {
     Ok(value.trim().to_owned())
 }
 
+/// That nobody can listen in on what is sent to an address.
+fn check_address(address: &str) -> Result<(), &'static str> {
+    let is_here = ["http://127.0.0.1", "http://localhost", "http://[::1]"].iter().any(|here| {
+        address.strip_prefix(here).is_some_and(|rest| rest.starts_with([':', '/']) || rest.is_empty())
+    });
+    if address.starts_with("https://") || is_here {
+        return Ok(());
+    }
+    Err("expected https://…, or http://… on this machine")
+}
+
+impl SingleSignOn {
+    fn provider(&self) -> Result<Provider, Fault> {
+        for (field, address) in [("issuer", &self.issuer), ("redirect", &self.redirect)] {
+            check_address(address)
+                .map_err(|problem| Fault::new(format!("single_sign_on: {field}: {problem}")))?;
+        }
+        if !self.redirect.ends_with("/desk/login/back") {
+            return Err(Fault::new(
+                "single_sign_on: redirect: expected an address that ends in /desk/login/back",
+            ));
+        }
+        Ok(Provider {
+            issuer: self.issuer.clone(),
+            client_id: self.client_id.clone(),
+            client_secret: secret(&self.client_secret_env)?,
+            redirect: self.redirect.clone(),
+            name_claim: self.name_claim.clone().unwrap_or_else(|| "email".to_owned()),
+            passwords: self.passwords,
+        })
+    }
+}
+
 impl WebhookConfig {
     fn webhook(&self) -> Result<Webhook, Fault> {
-        let is_here = ["http://127.0.0.1", "http://localhost", "http://[::1]"].iter().any(|here| {
-            self.url.strip_prefix(here).is_some_and(|rest| rest.starts_with([':', '/']) || rest.is_empty())
-        });
-        if !self.url.starts_with("https://") && !is_here {
-            let problem = format!("webhook {}: expected https://…, or http://… on this machine", self.name);
-            return Err(Fault::new(problem));
-        }
+        check_address(&self.url)
+            .map_err(|problem| Fault::new(format!("webhook {}: {problem}", self.name)))?;
         let secret = secret(&self.secret_env)?;
         Ok(Webhook { name: self.name.clone(), url: self.url.clone(), secret })
     }

@@ -9,7 +9,7 @@ use mindrail_core::assessor::{Assessor, ModelIdentity, StateError};
 use mindrail_core::calibration::Calibration;
 use mindrail_core::conversation::{Role, Turn};
 use mindrail_core::guard::{Guard, GuardState, GuardedTurn};
-use mindrail_core::policy::Policy;
+use mindrail_core::policy::PolicyInForce;
 use mindrail_core::policy::offer::Circumstances;
 use mindrail_core::report::{Report, so_far, unscored};
 use mindrail_core::tracker::Tracker;
@@ -17,11 +17,11 @@ use mindrail_core::tracker::Tracker;
 /// A model that conversations are put before. Every [`Assessor`] is one.
 pub trait Judge: Send + Sync {
     /// A conversation before its first turn.
-    fn begin(self: Arc<Self>, policy: Arc<Policy>) -> Box<dyn UnderWay>;
+    fn begin(self: Arc<Self>, policy: Arc<PolicyInForce>) -> Box<dyn UnderWay>;
 
     /// A conversation as [`UnderWay::keep`] left it; `None` where that was another
     /// model's, or another version's.
-    fn resume(self: Arc<Self>, policy: Arc<Policy>, kept: &str) -> Option<Box<dyn UnderWay>>;
+    fn resume(self: Arc<Self>, policy: Arc<PolicyInForce>, kept: &str) -> Option<Box<dyn UnderWay>>;
 
     /// Which model it is.
     fn model(&self) -> &ModelIdentity;
@@ -61,7 +61,7 @@ pub trait UnderWay: Send {
 
 struct Course<A: Assessor> {
     assessor: Arc<A>,
-    policy: Arc<Policy>,
+    policy: Arc<PolicyInForce>,
     state: GuardState<A::State>,
 }
 
@@ -70,12 +70,12 @@ where
     A: Assessor + Send + Sync + 'static,
     A::State: Send,
 {
-    fn begin(self: Arc<Self>, policy: Arc<Policy>) -> Box<dyn UnderWay> {
+    fn begin(self: Arc<Self>, policy: Arc<PolicyInForce>) -> Box<dyn UnderWay> {
         let state = Guard { assessor: &*self, policy: &policy }.start();
         Box::new(Course { assessor: self, policy, state })
     }
 
-    fn resume(self: Arc<Self>, policy: Arc<Policy>, kept: &str) -> Option<Box<dyn UnderWay>> {
+    fn resume(self: Arc<Self>, policy: Arc<PolicyInForce>, kept: &str) -> Option<Box<dyn UnderWay>> {
         let state: GuardState<A::State> = serde_json::from_str(kept).ok()?;
         // The assessor itself knows its states: it takes a turn, or says why not.
         let silence = Turn { role: Role::System, text: String::new() };

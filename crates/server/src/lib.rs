@@ -20,11 +20,13 @@ pub mod desk;
 pub mod http;
 pub mod judge;
 pub mod proxy;
+mod rate;
 pub mod seal;
 pub mod service;
 pub mod store;
 pub mod tenant;
 mod tls;
+mod traces;
 pub mod webhook;
 
 use std::net::{SocketAddr, TcpListener};
@@ -41,6 +43,9 @@ const FORGET_EVERY: Duration = Duration::from_hours(1);
 
 /// How often the store's log of changes is brought into its file.
 const TIDY_EVERY: Duration = Duration::from_millis(500);
+
+/// How often it is tried to write what could not be written.
+const PAY_EVERY: Duration = Duration::from_secs(1);
 
 /// How often it is looked whether the configuration has changed.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -65,6 +70,8 @@ pub struct Running<'a> {
     pub keep: Duration,
     /// How long it is known whose an entry of the trail is.
     pub keep_names: Duration,
+    /// Proxies before this server that are believed about where a request comes from.
+    pub behind_proxies: u8,
     /// Certificate and key, to be spoken to by TLS.
     pub tls: Option<config::Tls>,
     /// Hears what an operator should know while it runs. Nothing of a conversation is
@@ -90,16 +97,30 @@ pub fn run(
     let service = Arc::new(service);
     // TLS, in and out. Another part of the program may have named a provider before.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let Running { tenants, watched, key, keep, keep_names, behind_proxies, tls, tell } = running;
+    // Before there is a runtime, since the store waits.
+    let routes = http::routes(http::Serving {
+        service: Arc::clone(&service),
+        tenants: Arc::clone(&tenants),
+        key,
+        cores,
+        behind_proxies,
+        tell,
+    });
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let Running { tenants, watched, key, keep, keep_names, tls, tell } = running;
         tokio::spawn(forget(Arc::clone(&service), (keep, keep_names), tell));
         tokio::spawn(tidy(Arc::clone(&service)));
+        tokio::spawn(pay(Arc::clone(&service), tell));
         tokio::spawn(webhook::tell(Arc::clone(&service), Arc::clone(&tenants)));
         if let Some(watched) = watched {
             tokio::spawn(watch(watched, Arc::clone(&tenants), tell));
         }
-        let routes = http::routes(http::Serving { service, tenants, key, cores });
+        let traces = traces::Traces::begin()?;
+        let routes = match &traces {
+            Some(_) => routes.layer(axum::middleware::from_fn(traces::traced)),
+            None => routes,
+        };
         let handle = Handle::new();
         tokio::spawn(end(handle.clone()));
         let address = listener.local_addr()?;
@@ -169,13 +190,16 @@ async fn watch(mut watched: config::Watched, tenants: Arc<tenant::Tenants>, tell
             None => {}
             Some(Ok(new)) => {
                 let named = |tenant: &tenant::Tenant| {
-                    format!("{} (policy {})", tenant.name, &tenant.policy_sha256[..12])
+                    format!("{} (policy {})", tenant.name, &tenant.policy.sha256()[..12])
                 };
                 let named: Vec<String> = new.iter().map(named).collect();
                 tenants.replace(new);
                 tell(&format!("the configuration was read anew: {}", named.join(", ")));
             }
-            Some(Err(error)) => tell(&format!("the configuration stays as it was: {error}")),
+            Some(Err(error)) => {
+                tenants.refuse();
+                tell(&format!("the configuration stays as it was: {error}"));
+            }
         }
     }
 }
@@ -205,6 +229,24 @@ async fn tidy(service: Arc<service::Service>) {
         let service = Arc::clone(&service);
         // What cannot be done now is done later: the log only grows meanwhile.
         let _ = tokio::task::spawn_blocking(move || service.store().tidy()).await;
+    }
+}
+
+/// Writes what could not be written when it was decided.
+async fn pay(service: Arc<service::Service>, tell: fn(&str)) {
+    let mut every = tokio::time::interval(PAY_EVERY);
+    let mut owes = false;
+    loop {
+        every.tick().await;
+        let debtor = Arc::clone(&service);
+        let paid = tokio::task::spawn_blocking(move || debtor.pay()).await;
+        let could_not = matches!(paid, Ok(Err(_)));
+        if could_not && !owes {
+            tell("decisions wait to be written until the store answers; do not end this process before that");
+        } else if owes && !could_not {
+            tell("the decisions that waited are written");
+        }
+        owes = could_not;
     }
 }
 

@@ -3,15 +3,17 @@
 //! has one.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use mindrail_core::conversation::Turn;
-use mindrail_core::policy::Policy;
 use mindrail_core::policy::date::Date;
 use mindrail_core::policy::offer::Circumstances;
 use mindrail_core::policy::place::Place;
+use mindrail_core::policy::{Policy, PolicyInForce};
 
+use crate::desk::identity::Provider;
 use crate::proxy::Upstream;
 use crate::seal::{PlaceOf, TextKey};
 use crate::store::Said;
@@ -25,9 +27,7 @@ pub struct Tenant {
     /// Its name, which stands in the audit trail.
     pub name: String,
     /// What follows from what is seen.
-    pub policy: Arc<Policy>,
-    /// SHA-256 of the policy, which stands in the audit trail.
-    pub policy_sha256: String,
+    pub policy: Arc<PolicyInForce>,
     /// Where its people are, where a request does not say it.
     pub country: Option<Place>,
     /// How soon a counsellor shall have looked at an escalation.
@@ -36,6 +36,8 @@ pub struct Tenant {
     pub webhooks: Vec<Webhook>,
     /// The key under which what was said is kept; none where it is not kept.
     pub text_key: Option<Arc<TextKey>>,
+    /// Who says who somebody at the desk is, beside passwords or in their place.
+    pub provider: Option<Arc<Provider>>,
     /// The assistant behind the proxy; none where there is no proxy.
     pub upstream: Option<Arc<Upstream>>,
 }
@@ -63,15 +65,14 @@ pub const REVIEW_WITHIN: Duration = Duration::from_mins(15);
 impl Tenant {
     /// A tenant with a policy and nothing else.
     pub fn new(name: impl Into<String>, policy: Policy) -> Self {
-        let policy_sha256 = policy.sha256();
         Self {
             name: name.into(),
-            policy: Arc::new(policy),
-            policy_sha256,
+            policy: Arc::new(policy.into()),
             country: None,
             review_within: REVIEW_WITHIN,
             webhooks: Vec::new(),
             text_key: None,
+            provider: None,
             upstream: None,
         }
     }
@@ -95,12 +96,15 @@ impl Tenant {
 /// All tenants. They are replaced together when the configuration is read anew, and a
 /// request that has begun goes on with those that it began with.
 #[derive(Debug)]
-pub struct Tenants(RwLock<Arc<BTreeMap<String, Arc<Tenant>>>>);
+pub struct Tenants {
+    all: RwLock<Arc<BTreeMap<String, Arc<Tenant>>>>,
+    refused: AtomicBool,
+}
 
 impl Tenants {
     /// These tenants.
     pub fn new(tenants: impl IntoIterator<Item = Tenant>) -> Self {
-        Self(RwLock::new(Arc::new(by_name(tenants))))
+        Self { all: RwLock::new(Arc::new(by_name(tenants))), refused: AtomicBool::new(false) }
     }
 
     /// The tenant of a name.
@@ -110,12 +114,23 @@ impl Tenants {
 
     /// All of them.
     pub fn all(&self) -> Arc<BTreeMap<String, Arc<Tenant>>> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.all.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Puts others in their place.
     pub fn replace(&self, tenants: impl IntoIterator<Item = Tenant>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(by_name(tenants));
+        *self.all.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(by_name(tenants));
+        self.refused.store(false, Ordering::Relaxed);
+    }
+
+    /// Notes that a newer configuration could not be taken up.
+    pub fn refuse(&self) {
+        self.refused.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the newest configuration could not be taken up.
+    pub fn are_outdated(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
     }
 }
 

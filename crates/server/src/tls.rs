@@ -8,6 +8,15 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
+/// A client of others: of webhooks, of a collector of traces, of an identity provider. It
+/// goes where it is told to and nowhere else.
+pub(crate) fn client() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .tls_backend_preconfigured(to_others())
+}
+
 /// The settings of a connection to others.
 ///
 /// A file of `SSL_CERT_FILE` that cannot be read adds nothing: the connections that need

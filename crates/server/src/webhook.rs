@@ -108,11 +108,8 @@ fn after_failure(notice: &Notice, now_ms: u64, error: String) -> Told {
 
 /// Tells, for as long as the process runs.
 pub(crate) async fn tell(service: Arc<Service>, tenants: Arc<Tenants>) {
-    let client = reqwest::Client::builder()
+    let client = crate::tls::client()
         .timeout(LONGEST_CALL)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .tls_backend_preconfigured(crate::tls::to_others())
         .build()
         .expect("the settings are fixed, and the root certificates are in the program");
     let mut every = tokio::time::interval(LOOK_EVERY);

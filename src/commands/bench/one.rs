@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use mindrail_core::assessor::Assessor as _;
 use mindrail_core::guard::Guard;
-use mindrail_core::policy::Policy;
+use mindrail_core::policy::{Policy, PolicyInForce};
 use mindrail_lab::bench::{GateError, Setting, TextInReport, report, section_over_runs};
 use mindrail_lab::report::{Colour, Report, SystemIdentity, html, markdown, summary, terminal};
 use mindrail_lab::run::{Existing, Plan, Repair, RunFolder, Usage};
@@ -47,7 +47,7 @@ struct Ending {
 /// What a system is made of, ready to answer.
 enum Ready {
     /// With the manifest of the bundle, which names what trained it.
-    Guard(Box<EmbeddedAssessor>, Box<Policy>, String),
+    Guard(Box<EmbeddedAssessor>, Box<PolicyInForce>, String),
     Predictions,
     Model(Box<remote::Model>),
 }
@@ -149,7 +149,7 @@ fn system<P: Benched + FromSamples>(
             let assessor = EmbeddedAssessor::new(&bundle)?;
             let policy = policy(args)?;
             let model = assessor.model();
-            let hashes = named([("bundle", model.sha256.clone()), ("policy", policy.sha256())]);
+            let hashes = named([("bundle", model.sha256.clone()), ("policy", policy.sha256().to_owned())]);
             let identity = identity("bundle", format!("{} {}", model.name, model.version), hashes);
             (Ready::Guard(Box::new(assessor), Box::new(policy), manifest), identity, options)
         }
@@ -174,10 +174,10 @@ fn system<P: Benched + FromSamples>(
     })
 }
 
-fn policy(args: &Common) -> anyhow::Result<Policy> {
-    let Some(path) = &args.policy else { return Ok(Policy::default()) };
+fn policy(args: &Common) -> anyhow::Result<PolicyInForce> {
+    let Some(path) = &args.policy else { return Ok(Policy::default().into()) };
     let text = std::fs::read_to_string(path).with_context(|| format!("policy {}", path.display()))?;
-    Ok(Policy::from_toml(&path.display().to_string(), &text)?)
+    Ok(Policy::from_toml(&path.display().to_string(), &text)?.into())
 }
 
 fn session() -> Session {

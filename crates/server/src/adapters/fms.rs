@@ -28,7 +28,7 @@ use serde_json::{Map, Value, json};
 
 use super::detector::{Detector, Evidence, Found, NOT_EVALUATED, Reads, Weight};
 use super::{Asked, check_texts, person, replies};
-use crate::http::endpoint::{Endpoint, Parameter, Place};
+use crate::http::endpoint::{Endpoint, Parameter, Place, Values};
 use crate::http::{ErrorShape, Failure, Shared, json_response};
 use crate::service::{Call, Decided, MOST_TURNS, Numbered, Service, ServiceError, within};
 
@@ -152,7 +152,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         name: "detector-id",
         place: Place::Header,
         description: "Which detector; without it the policy's verdict on the person.",
-        values: Detector::ALL.map(Detector::name).to_vec(),
+        values: Values::These(Detector::ALL.map(Detector::name).to_vec()),
     };
     let post = |endpoint: Endpoint| {
         endpoint

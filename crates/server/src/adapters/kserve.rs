@@ -17,7 +17,7 @@ use serde_json::json;
 use super::detector::{Detector, Found};
 use super::fms::unknown_detector;
 use super::{Asked, check_texts};
-use crate::http::endpoint::{Endpoint, Parameter, Place};
+use crate::http::endpoint::{Endpoint, Parameter, Place, Values};
 use crate::http::{ErrorShape, Failure, Shared};
 use crate::service::{Call, Decided, Numbered, Service, ServiceError};
 
@@ -59,7 +59,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         name: "model",
         place: Place::Path,
         description: "Which detector, and what it shall do.",
-        values: NAMES.to_vec(),
+        values: Values::These(NAMES.to_vec()),
     };
     vec![
         Endpoint::post("/v1/models/{*model}", predict)

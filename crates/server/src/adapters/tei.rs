@@ -23,7 +23,7 @@ use serde_json::json;
 use super::detector::{Detector, Found};
 use super::fms::unknown_detector;
 use super::{Asked, MOST_TEXTS, check_texts};
-use crate::http::endpoint::{Endpoint, Parameter, Place};
+use crate::http::endpoint::{Endpoint, Parameter, Place, Values};
 use crate::http::{ErrorShape, Failure, LARGEST_BODY, Shared, json_response};
 use crate::service::{Call, Decided, Numbered, Service, ServiceError};
 
@@ -105,7 +105,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         name: "detector",
         place: Place::Path,
         description: "Which detector.",
-        values: Detector::ALL.map(Detector::name).to_vec(),
+        values: Values::These(Detector::ALL.map(Detector::name).to_vec()),
     };
     let example = json!({"inputs": "i dont see a way out anymore", "raw_scores": false});
     vec![

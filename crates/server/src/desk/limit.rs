@@ -6,20 +6,17 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-/// Failures of one name that may come at once, and the time after which one more may.
-const OF_NAME: Rate = Rate { burst: 10, each_ms: 30_000 };
+use crate::rate::Rate;
+
+/// Failures of one name that may come at once, and the milliseconds after which one more
+/// may.
+const OF_NAME: Rate = Rate { burst: 10, each: 30_000 };
 
 /// The same of one address, behind which several people may work.
-const OF_ADDRESS: Rate = Rate { burst: 30, each_ms: 10_000 };
+const OF_ADDRESS: Rate = Rate { burst: 30, each: 10_000 };
 
 /// Names and addresses that are remembered.
 const MOST: usize = 10_000;
-
-#[derive(Debug, Clone, Copy)]
-struct Rate {
-    burst: u64,
-    each_ms: u64,
-}
 
 /// Failures so far.
 #[derive(Debug, Default)]
@@ -44,22 +41,19 @@ impl Attempt<'_> {
 }
 
 impl Limits {
-    /// Takes one try off the rates of name and address, or refuses it. The generic cell
-    /// rate algorithm (ITU-T I.371), as for API keys.
+    /// Takes one try off the rates of name and address, or refuses it.
     pub(super) fn take(&self, attempt: Attempt<'_>, now_ms: u64) -> bool {
         let mut clear_at = self.clear_at.lock().unwrap_or_else(PoisonError::into_inner);
         if clear_at.len() >= MOST {
             clear_at.retain(|_, clear| *clear > now_ms);
         }
         let keys = attempt.keys();
-        let next = keys.each_ref().map(|(key, rate)| {
-            let clear = clear_at.get(key).copied().unwrap_or(0).max(now_ms) + rate.each_ms;
-            (clear, clear - now_ms <= rate.burst * rate.each_ms)
+        let [name, address] = keys.each_ref().map(|(key, rate)| {
+            let clear = clear_at.get(key).copied().unwrap_or_default();
+            rate.take(clear, now_ms)
         });
-        if next.iter().any(|(_, may)| !may) {
-            return false;
-        }
-        for ((key, _), (clear, _)) in keys.into_iter().zip(next) {
+        let (Ok(name), Ok(address)) = (name, address) else { return false };
+        for ((key, _), clear) in keys.into_iter().zip([name, address]) {
             clear_at.insert(key, clear);
         }
         true
@@ -69,7 +63,7 @@ impl Limits {
     pub(super) fn give_back(&self, attempt: Attempt<'_>) {
         let mut clear_at = self.clear_at.lock().unwrap_or_else(PoisonError::into_inner);
         for (key, rate) in attempt.keys() {
-            clear_at.entry(key).and_modify(|clear| *clear = clear.saturating_sub(rate.each_ms));
+            clear_at.entry(key).and_modify(|clear| *clear = clear.saturating_sub(rate.each));
         }
     }
 }

@@ -5,12 +5,13 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use maud::{Markup, html};
 
+use super::identity::Passwords;
 use super::limit::Attempt;
 use super::page::{Page, Tab, token};
 use super::password;
 use super::visit::{Posted, Visit};
 use super::words::Phrase;
-use crate::tenant::DEFAULT;
+use crate::tenant::{DEFAULT, Tenant};
 
 pub(super) async fn page(visit: Visit) -> Result<Response, Response> {
     if let Some(user) = &visit.user {
@@ -36,12 +37,20 @@ fn first(visit: &Visit) -> Markup {
 }
 
 fn form(visit: &Visit, wrong: Option<Phrase>) -> Markup {
-    let several = visit.shared.tenants.all().len() > 1;
+    let tenants = visit.shared.tenants.all();
+    let several = tenants.len() > 1;
+    let with_password = tenants.values().any(|tenant| opens_by_password(tenant));
+    let providers = tenants.values().filter(|tenant| tenant.provider.is_some());
     html! {
         section.card.narrow {
             h1 { (visit.say(Phrase::LogIn)) }
             @if let Some(words) = wrong { p.error role="alert" { (visit.say(words)) } }
-            form.stacked method="post" action="/desk/login" {
+            @for tenant in providers {
+                p { a.button href={ "/desk/login/with?tenant=" (tenant.name) } {
+                    @if several { (visit.tongue.fill(Phrase::SignOnWith, &[&tenant.name])) } @else { (visit.say(Phrase::SignOnAt)) }
+                } }
+            }
+            @if with_password { form.stacked method="post" action="/desk/login" {
                 (token(visit))
                 @if several {
                     label for="tenant" { (visit.say(Phrase::Organisation)) }
@@ -52,9 +61,13 @@ fn form(visit: &Visit, wrong: Option<Phrase>) -> Markup {
                 label for="password" { (visit.say(Phrase::Password)) }
                 input #password type="password" name="password" required autocomplete="current-password";
                 button.primary type="submit" { (visit.say(Phrase::LogIn)) }
-            }
+            } }
         }
     }
+}
+
+fn opens_by_password(tenant: &Tenant) -> bool {
+    tenant.provider.as_ref().is_none_or(|provider| provider.passwords == Passwords::On)
 }
 
 pub(super) async fn log_in(Posted { visit, fields }: Posted) -> Result<Response, Response> {
@@ -66,6 +79,9 @@ pub(super) async fn log_in(Posted { visit, fields }: Posted) -> Result<Response,
     let attempt = Attempt { tenant: &tenant, name: &name, address: visit.address };
     if !visit.shared.desk.limits.take(attempt, visit.now_ms) {
         return Ok(refused(&visit, StatusCode::TOO_MANY_REQUESTS, Phrase::TooManyTries));
+    }
+    if tenants.get(&tenant).is_some_and(|tenant| !opens_by_password(tenant)) {
+        return Ok(refused(&visit, StatusCode::FORBIDDEN, Phrase::SignOnOnly));
     }
     if !is_right(&visit, &tenant, &name, password).await? {
         return Ok(refused(&visit, StatusCode::UNAUTHORIZED, Phrase::WrongLogIn));

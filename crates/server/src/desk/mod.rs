@@ -19,6 +19,7 @@ mod console;
 mod course;
 mod dashboard;
 mod figures;
+pub mod identity;
 mod labels;
 mod limit;
 mod login;
@@ -28,6 +29,7 @@ mod people;
 mod queue;
 mod reports;
 mod review;
+mod single_sign_on;
 mod timeline;
 mod trail;
 mod visit;
@@ -45,7 +47,7 @@ use tokio::sync::Semaphore;
 
 use self::limit::Limits;
 use crate::http::Shared;
-use crate::http::endpoint::{Endpoint, Parameter, Place};
+use crate::http::endpoint::{Endpoint, Parameter, Place, Values};
 
 /// Marks a request that came over TLS. Whoever ends TLS puts it into the request's
 /// extensions; cookies are `Secure` then.
@@ -78,6 +80,8 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> Router<Arc<Shared>> {
         .route("/desk/console/read", post(console::read))
         .route("/desk/console/judge", post(console::judge))
         .route("/desk/login", get(login::page).post(login::log_in))
+        .route("/desk/login/with", get(single_sign_on::go))
+        .route("/desk/login/back", get(single_sign_on::back))
         .route("/desk/logout", post(login::log_out))
         .route("/desk/language", post(login::language))
         .route("/desk/queue", get(queue::page))
@@ -135,14 +139,20 @@ fn headed(mut response: Response) -> Response {
 
 /// What of the desk programs may ask.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
-    let parameter =
-        |name, description| Parameter { name, place: Place::Query, description, values: Vec::new() };
+    let parameter = |name, description, pattern| {
+        let values = Values::Like(pattern);
+        Parameter { name, place: Place::Query, description, values }
+    };
     vec![
         Endpoint::get("/v1/reports/annual", annual_report)
             .tagged("reports")
             .named("annualReport", "The annual report of referrals, without identifiers; see docs/DESK.md")
-            .with(parameter("jurisdiction", "Whose law asks for it, as US-CA."))
-            .with(parameter("year", "Of which year."))
+            .with(parameter(
+                "jurisdiction",
+                "Whose law asks for it, as US-CA.",
+                "^[A-Z]{2}(-[A-Z0-9]{1,3})?$",
+            ))
+            .with(parameter("year", "Of which year.", "^(19[7-9][0-9]|[2-9][0-9]{3})$"))
             .answers::<serde_json::Map<String, serde_json::Value>>()
             .fails_as(crate::http::ErrorShape::Own, &["invalid_request", "store_unavailable"]),
     ]

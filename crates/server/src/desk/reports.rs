@@ -54,7 +54,7 @@ pub(super) async fn make(shared: &Arc<Shared>, tenant: Arc<Tenant>, of: Of) -> R
 
 fn protocol(shared: &Arc<Shared>, tenant: &Tenant) -> Protocol {
     let judge = shared.service.judge_of();
-    let mut settings = serde_json::to_value(&*tenant.policy).unwrap_or_default();
+    let mut settings = serde_json::to_value(&**tenant.policy).unwrap_or_default();
     // Words and services stand in the policy; the report says how many there are.
     settings.as_object_mut().map(|settings| settings.remove("resources"));
     let mut policy = Vec::new();
@@ -74,7 +74,7 @@ fn protocol(shared: &Arc<Shared>, tenant: &Tenant) -> Protocol {
     Protocol {
         statement: STATEMENT.to_vec(),
         model: judge.model().clone(),
-        policy_sha256: tenant.policy_sha256.clone(),
+        policy_sha256: tenant.policy.sha256().to_owned(),
         policy,
         thresholds,
         helplines: tenant.policy.resources.helplines.len(),

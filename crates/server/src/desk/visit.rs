@@ -18,6 +18,7 @@ use mindrail_core::digest::sha256;
 use super::page::{Tab, notice};
 use super::words::{Phrase, Tongue};
 use super::{LARGEST_FORM, Tls};
+use crate::http::origin::{is_same_origin, is_this_machine};
 use crate::http::{Failure, Shared, now_ms};
 use crate::store::accounts::{DeskLanguage, DeskUser, SESSION_MS};
 use crate::store::log::Deed;
@@ -51,6 +52,8 @@ enum Cookie {
     Session,
     /// Protects the forms of those who are not logged in.
     Form,
+    /// Knows a log-in by way of an identity provider, from which the browser comes back.
+    SignOn,
 }
 
 impl Cookie {
@@ -60,6 +63,8 @@ impl Cookie {
             (Self::Session, true) => "__Host-mindrail_desk",
             (Self::Form, false) => "mindrail_form",
             (Self::Form, true) => "__Host-mindrail_form",
+            (Self::SignOn, false) => "mindrail_sign_on",
+            (Self::SignOn, true) => "__Host-mindrail_sign_on",
         }
     }
 
@@ -74,7 +79,8 @@ impl Cookie {
     /// The header that sets it for so many seconds; 0 takes it away.
     fn set(self, value: &str, secure: bool, seconds: u64) -> HeaderValue {
         let (name, over_tls) = (self.name(secure), if secure { "; Secure" } else { "" });
-        let line = format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{over_tls}");
+        let site = if matches!(self, Self::SignOn) { "Lax" } else { "Strict" };
+        let line = format!("{name}={value}; Path=/; HttpOnly; SameSite={site}; Max-Age={seconds}{over_tls}");
         HeaderValue::from_str(&line).expect("hexadecimal digits make a header")
     }
 }
@@ -107,7 +113,9 @@ impl Visit {
             user,
             tongue: Tongue(language),
             uri: parts.uri.clone(),
-            address: address.map_or(IpAddr::from([0, 0, 0, 0]), |address| address.0.ip()),
+            address: forwarded_for(headers, shared.behind_proxies)
+                .or(address.map(|address| address.0.ip()))
+                .unwrap_or(IpAddr::from([0, 0, 0, 0])),
             open: is_this_machine(headers) && shared.is_open().await?,
             shared: Arc::clone(shared),
             now_ms,
@@ -190,6 +198,21 @@ impl Visit {
         name: &str,
         to: &str,
     ) -> Result<Response, Response> {
+        let cookies = self.session_cookies(tenant, name).await?;
+        let mut response = Redirect::to(to).into_response();
+        cookies.into_iter().for_each(|cookie| {
+            response.headers_mut().append(header::SET_COOKIE, cookie);
+        });
+        Ok(response)
+    }
+
+    /// Begins a session of somebody who has shown who they are, and gives the cookies that
+    /// name it and take away what it does not need.
+    pub(super) async fn session_cookies(
+        &self,
+        tenant: &str,
+        name: &str,
+    ) -> Result<[HeaderValue; 3], Response> {
         let (tenant, name, now_ms) = (tenant.to_owned(), name.to_owned(), self.now_ms);
         let token = self
             .ask(move |store| {
@@ -198,11 +221,22 @@ impl Visit {
                 Ok(token)
             })
             .await?;
-        let mut response = Redirect::to(to).into_response();
-        let set = Cookie::Session.set(&token, self.secure, SESSION_MS / 1000);
-        response.headers_mut().append(header::SET_COOKIE, set);
-        response.headers_mut().append(header::SET_COOKIE, Cookie::Form.set("", self.secure, 0));
-        Ok(response)
+        Ok([
+            Cookie::Session.set(&token, self.secure, SESSION_MS / 1000),
+            Cookie::Form.set("", self.secure, 0),
+            Cookie::SignOn.set("", self.secure, 0),
+        ])
+    }
+
+    /// The cookie by which a log-in is known again when the browser comes back.
+    pub(super) fn sign_on_cookie(&self, secret: &str) -> HeaderValue {
+        const LONGEST_S: u64 = 10 * 60;
+        Cookie::SignOn.set(secret, self.secure, LONGEST_S)
+    }
+
+    /// What the cookie of [`Visit::sign_on_cookie`] holds.
+    pub(super) fn sign_on_secret(&self, headers: &HeaderMap) -> Option<String> {
+        Cookie::SignOn.read(headers, self.secure)
     }
 
     /// Ends the session, here and in the store.
@@ -286,24 +320,13 @@ impl Fields {
     }
 }
 
-/// Whether the browser says that the request comes from this origin.
-fn is_same_origin(headers: &HeaderMap) -> bool {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    match text("sec-fetch-site") {
-        Some(site) => site == "same-origin",
-        None => text("origin")
-            .and_then(|origin| origin.split_once("://"))
-            .is_some_and(|(_, host)| text("host") == Some(host)),
-    }
-}
-
-/// Whether the address in the browser names this machine: a name of somebody else's that
-/// resolves to it does not (DNS rebinding).
-fn is_this_machine(headers: &HeaderMap) -> bool {
-    let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
-    let name = name.map_or(host, |(name, _)| name);
-    name == "localhost" || name == "[::1]" || name.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+/// From where the outermost of so many proxies was asked: each puts that at the end, and
+/// what stands before those of ours anybody could have written.
+fn forwarded_for(headers: &HeaderMap, proxies: usize) -> Option<IpAddr> {
+    let lines = headers.get_all("x-forwarded-for").into_iter().filter_map(|value| value.to_str().ok());
+    let addresses: Vec<&str> = lines.flat_map(|line| line.split(',')).map(str::trim).collect();
+    let place = addresses.len().checked_sub(proxies).filter(|_| proxies > 0)?;
+    addresses.get(place)?.parse().ok()
 }
 
 /// The language that a browser asks for first, of those that the desk speaks.
@@ -359,32 +382,14 @@ mod tests {
     }
 
     #[test]
-    fn only_this_origin_s_requests_are_ours() {
-        for (pairs, expected) in [
-            (vec![("host", "desk:1"), ("origin", "http://desk:1")], true),
-            (vec![("host", "desk:1"), ("origin", "http://evil")], false),
-            (vec![("host", "desk:1"), ("origin", "null")], false),
-            (vec![("host", "desk:1")], false),
-            (vec![("host", "desk:1"), ("origin", "null"), ("sec-fetch-site", "same-origin")], true),
-            (vec![("host", "desk:1"), ("origin", "http://desk:1"), ("sec-fetch-site", "cross-site")], false),
-        ] {
-            assert_eq!(is_same_origin(&headers(&pairs)), expected, "{pairs:?}");
-        }
-    }
-
-    #[test]
-    fn a_foreign_name_of_this_machine_is_not_this_machine() {
-        for (host, expected) in [
-            ("127.0.0.1:8377", true),
-            ("localhost:8377", true),
-            ("[::1]:8377", true),
-            ("127.0.0.1", true),
-            ("evil.example:8377", false),
-            ("localhost.evil.example", false),
-            ("10.0.0.1:8377", false),
-            ("", false),
-        ] {
-            assert_eq!(is_this_machine(&headers(&[("host", host)])), expected, "{host}");
-        }
+    fn where_a_request_comes_from_is_what_the_outermost_of_our_proxies_says() {
+        let several = headers(&[("x-forwarded-for", "1.1.1.1, 10.0.0.7, 10.0.0.8")]);
+        let of = |headers: &HeaderMap, proxies| forwarded_for(headers, proxies).map(|ip| ip.to_string());
+        assert_eq!(of(&several, 0), None);
+        assert_eq!(of(&several, 1).as_deref(), Some("10.0.0.8"));
+        assert_eq!(of(&several, 2).as_deref(), Some("10.0.0.7"));
+        assert_eq!(of(&several, 4), None);
+        assert_eq!(of(&headers(&[]), 1), None);
+        assert_eq!(of(&headers(&[("x-forwarded-for", "unknown")]), 1), None);
     }
 }

@@ -117,6 +117,12 @@ phrases! {
     Organisation: "Organisation", "Organisation";
     Password: "Password", "Mot de passe";
     WrongLogIn: "Name or password is not right.", "Le nom ou le mot de passe n’est pas correct.";
+    SignOnWith: "Log in with {}", "Se connecter avec {}";
+    SignOnAt: "Single sign-on", "Authentification unique";
+    SignOnNotBegun: "This login was not begun here, or too long ago. Go back and begin anew.", "Cette connexion n’a pas été commencée ici, ou l’a été il y a trop longtemps. Revenez en arrière et recommencez.";
+    SignOnFailed: "The identity provider could not confirm who you are. Whoever runs the server finds the reason in its log.", "Le fournisseur d’identité n’a pas pu confirmer qui vous êtes. La personne qui gère le serveur en trouve la raison dans son journal.";
+    SignOnNotHere: "{} is not known at this desk. An administrator adds people, under exactly this name.", "{} n’est pas connu ici. Une personne de l’administration ajoute les gens, exactement sous ce nom.";
+    SignOnOnly: "Passwords do not open this desk. Use single sign-on.", "Les mots de passe n’ouvrent pas cet accès. Utilisez l’authentification unique.";
     TooManyTries: "Too many tries. Wait a minute and try again.", "Trop de tentatives. Patientez une minute et réessayez.";
     NobodyYet: "Nobody works at this desk yet", "Personne ne travaille encore ici";
     NobodyYetWhy: "The console is open on this machine. Queue, dashboard and reports need a login. Whoever runs the server adds the first person:", "La console est ouverte sur cette machine. La file, le tableau de bord et les rapports demandent une connexion. La personne qui gère le serveur ajoute la première :";

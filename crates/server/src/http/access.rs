@@ -8,13 +8,17 @@
 //! opens nothing after that time.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use mindrail_core::digest::sha256;
+use tokio::sync::MutexGuard as AsyncGuard;
 
+use super::origin::is_from_elsewhere;
 use super::{Failure, Shared, now_ms};
+use crate::rate::Rate;
+use crate::store::Store;
 use crate::store::keys::{ApiKey, Scope};
 use crate::tenant::{DEFAULT, Tenant};
 
@@ -25,8 +29,9 @@ const BELIEVED: Duration = Duration::from_secs(5);
 /// modes can say what people get.
 const BELIEVED_WITHOUT_STORE: Duration = Duration::from_mins(10);
 
-/// Keys that are remembered, so that guesses do not fill the memory.
-const MOST_KEYS: usize = 4_096;
+/// How soon after the store was asked for its keys it is asked again for one that is not
+/// among them.
+const A_MOMENT: Duration = Duration::from_millis(200);
 
 /// A caller that may ask.
 #[derive(Debug, Clone)]
@@ -35,37 +40,53 @@ pub(crate) struct Caller {
     pub(crate) tenant: Arc<Tenant>,
 }
 
+/// The store's keys as they were at a time.
+#[derive(Debug)]
+struct Keys {
+    by_digest: HashMap<String, ApiKey>,
+    at: Instant,
+}
+
+/// From when on requests of keys are timed.
+static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
 /// What is known of keys.
 #[derive(Debug, Default)]
 pub(super) struct Access {
     /// SHA-256 of the environment's key.
     environment: Option<String>,
-    known: Mutex<HashMap<String, (Option<ApiKey>, Instant)>>,
-    /// Whether the store has any key.
-    any: Mutex<Option<(bool, Instant)>>,
-    /// When the next request of a key is due, by the key's name.
-    due: Mutex<HashMap<String, Instant>>,
+    known: Mutex<Option<Arc<Keys>>>,
+    /// Held by the request that asks the store.
+    asking: tokio::sync::Mutex<()>,
+    /// When the requests of a key are forgotten, by the key's name, in microseconds from
+    /// the beginning.
+    due: Mutex<HashMap<String, u64>>,
 }
 
 impl Access {
-    pub(super) fn new(environment: Option<&str>) -> Self {
-        Self { environment: environment.map(|key| sha256(key.trim().as_bytes())), ..Self::default() }
+    /// With the environment's key, and what the store knows at the beginning, which counts
+    /// where it does not answer later.
+    pub(super) fn new(environment: Option<&str>, store: &Store) -> Self {
+        let at = Instant::now().checked_sub(BELIEVED).unwrap_or_else(Instant::now);
+        let known = store.keys_by_digest().ok().map(|by_digest| Arc::new(Keys { by_digest, at }));
+        let environment = environment.map(|key| sha256(key.trim().as_bytes()));
+        Self { environment, known: Mutex::new(known), ..Self::default() }
+    }
+
+    fn known(&self) -> Option<Arc<Keys>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Takes one request of a key's rate, or says in how many seconds there is one.
-    /// Up to a minute's requests may come at once (the virtual scheduling of the
-    /// generic cell rate algorithm, ITU-T I.371).
-    fn take(&self, key: &ApiKey, now: Instant) -> Result<(), u64> {
-        const BURST: Duration = Duration::from_mins(1);
-        let each = BURST.div_f64(key.per_minute.max(1) as f64);
-        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = due.get(&key.id).copied().unwrap_or(now).max(now) + each;
-        let wait = next.saturating_duration_since(now + BURST);
-        if wait.is_zero() {
-            due.insert(key.id.clone(), next);
-            return Ok(());
-        }
-        Err(wait.as_secs_f64().ceil() as u64)
+    /// Up to a minute's requests may come at once.
+    fn take(&self, key: &ApiKey, now: Duration) -> Result<(), u64> {
+        const MINUTE_US: u64 = 60_000_000;
+        let per_minute = key.per_minute.clamp(1, MINUTE_US);
+        let rate = Rate { burst: per_minute, each: MINUTE_US / per_minute };
+        let mut all = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = all.entry(key.id.clone()).or_default();
+        *due = rate.take(*due, now.as_micros() as u64).map_err(|wait| wait.div_ceil(1_000_000))?;
+        Ok(())
     }
 }
 
@@ -78,8 +99,8 @@ impl Shared {
         scope: Scope,
     ) -> Result<Caller, Failure> {
         let Some(shown) = shown(headers) else {
-            return if self.access.environment.is_none() && !self.any_key().await? {
-                self.caller(DEFAULT)
+            return if self.is_open().await? {
+                self.open_caller(headers)
             } else {
                 Err(Failure::unauthorised("expected `Authorization: Bearer KEY`"))
             };
@@ -89,10 +110,13 @@ impl Shared {
         if self.access.environment.as_ref() == Some(&digest) {
             return self.caller(DEFAULT);
         }
-        let key = self.known_key(shown, digest).await?.filter(|key| key.is_valid_at(now_ms()));
-        let Some(key) = key else {
-            if self.access.environment.is_none() && !self.any_key().await? {
-                return self.caller(DEFAULT);
+        let mut keys = self.keys().await?;
+        if !keys.by_digest.contains_key(&digest) {
+            keys = self.keys_anew().await?;
+        }
+        let Some(key) = keys.by_digest.get(&digest).filter(|key| key.is_valid_at(now_ms())) else {
+            if self.is_open().await? {
+                return self.open_caller(headers);
             }
             return Err(Failure::unauthorised("the key is unknown, revoked or past its time"));
         };
@@ -100,13 +124,28 @@ impl Shared {
             let message = format!("the key does not open this: its scopes lack {scope}");
             return Err(Failure::new(StatusCode::FORBIDDEN, "scope_missing", message));
         }
-        self.access.take(&key, Instant::now()).map_err(Failure::rate_limited)?;
+        self.access.take(key, BEGAN.elapsed()).map_err(Failure::rate_limited)?;
         self.caller(&key.tenant)
+    }
+
+    /// Whoever reaches the port of a server without keys, but for pages of other origins
+    /// in a browser on its machine.
+    fn open_caller(&self, headers: &HeaderMap) -> Result<Caller, Failure> {
+        if self.tenants.get(DEFAULT).is_none() {
+            let message = "expected `Authorization: Bearer KEY`: no tenant is named `default`";
+            return Err(Failure::unauthorised(message));
+        }
+        if is_from_elsewhere(headers) {
+            let message = "a server without keys answers no page of another origin, and to no other name \
+                than this machine's; make a key with `mindrail keys make`";
+            return Err(Failure::new(StatusCode::FORBIDDEN, "other_origin", message));
+        }
+        self.caller(DEFAULT)
     }
 
     /// Whether whoever reaches the port is answered: there is no key at all.
     pub(crate) async fn is_open(self: &Arc<Self>) -> Result<bool, Failure> {
-        Ok(self.access.environment.is_none() && !self.any_key().await?)
+        Ok(self.access.environment.is_none() && self.keys().await?.by_digest.is_empty())
     }
 
     pub(crate) fn caller(&self, tenant: &str) -> Result<Caller, Failure> {
@@ -116,37 +155,43 @@ impl Shared {
         Ok(Caller { tenant })
     }
 
-    async fn known_key(self: &Arc<Self>, shown: &str, digest: String) -> Result<Option<ApiKey>, Failure> {
-        let known = self.access.known.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).cloned();
-        if let Some((key, _)) = known.as_ref().filter(|(_, at)| at.elapsed() < BELIEVED) {
-            return Ok(key.clone());
+    /// The keys as they are believed to be: while one request asks the store, the others
+    /// go on with what is known.
+    async fn keys(self: &Arc<Self>) -> Result<Arc<Keys>, Failure> {
+        match self.access.known() {
+            Some(keys) if keys.at.elapsed() < BELIEVED => Ok(keys),
+            Some(keys) if keys.at.elapsed() < BELIEVED_WITHOUT_STORE => {
+                let Ok(asking) = self.access.asking.try_lock() else { return Ok(keys) };
+                Ok(self.ask_keys(asking).await.unwrap_or(keys))
+            }
+            _ => self.keys_anew().await,
         }
-        let shown = shown.to_owned();
-        let key = match (self.ask_store(move |store| store.key(&shown)).await, known) {
-            (Ok(key), _) => key,
-            (Err(_), Some((key, at))) if at.elapsed() < BELIEVED_WITHOUT_STORE => return Ok(key),
-            (Err(failure), _) => return Err(failure),
-        };
-        let mut known = self.access.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MOST_KEYS {
-            known.clear();
-        }
-        known.insert(digest, (key.clone(), Instant::now()));
-        Ok(key)
     }
 
-    async fn any_key(self: &Arc<Self>) -> Result<bool, Failure> {
-        let known = *self.access.any.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((any, _)) = known.filter(|(_, at)| at.elapsed() < BELIEVED) {
-            return Ok(any);
+    /// The keys as the store has them now, so that a new key opens at once. It is asked a
+    /// few times in a second at most: whoever guesses waits. Where there are no keys nobody
+    /// guesses, and clients show some key all the same.
+    async fn keys_anew(self: &Arc<Self>) -> Result<Arc<Keys>, Failure> {
+        let arrived = Instant::now();
+        let asking = self.access.asking.lock().await;
+        let known = self.access.known();
+        if let Some(keys) = &known {
+            let age = keys.at.elapsed();
+            if keys.at >= arrived || (keys.by_digest.is_empty() && age < A_MOMENT) {
+                return Ok(Arc::clone(keys));
+            }
+            tokio::time::sleep(A_MOMENT.saturating_sub(age)).await;
         }
-        let any = match (self.ask_store(crate::store::Store::keys).await, known) {
-            (Ok(keys), _) => !keys.is_empty(),
-            (Err(_), Some((any, at))) if at.elapsed() < BELIEVED_WITHOUT_STORE => return Ok(any),
-            (Err(failure), _) => return Err(failure),
-        };
-        *self.access.any.lock().unwrap_or_else(PoisonError::into_inner) = Some((any, Instant::now()));
-        Ok(any)
+        let believed = known.filter(|keys| keys.at.elapsed() < BELIEVED_WITHOUT_STORE);
+        self.ask_keys(asking).await.or_else(|failure| believed.ok_or(failure))
+    }
+
+    async fn ask_keys(self: &Arc<Self>, _asking: AsyncGuard<'_, ()>) -> Result<Arc<Keys>, Failure> {
+        let at = Instant::now();
+        let by_digest = self.ask_store(Store::keys_by_digest).await?;
+        let keys = Arc::new(Keys { by_digest, at });
+        *self.access.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&keys));
+        Ok(keys)
     }
 }
 
@@ -181,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_key_may_ask_a_minutes_requests_at_once_and_then_at_its_rate() {
-        let (access, now) = (Access::default(), Instant::now());
+        let (access, now) = (Access::default(), Duration::ZERO);
         for _ in 0..60 {
             assert_eq!(access.take(&key(60), now), Ok(()));
         }

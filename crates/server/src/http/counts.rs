@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::Failure;
+use crate::service::Debt;
 use crate::store::outbox::Backlog;
 
 /// Upper ends of the buckets of the time to a decision, in seconds.
@@ -19,6 +20,15 @@ pub(crate) struct Counts {
     failed: AtomicU64,
     microseconds: AtomicU64,
     buckets: [AtomicU64; BUCKETS.len()],
+}
+
+/// How a process stands, beside what it has counted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Standing {
+    /// Decisions that the store must still take.
+    pub(super) debt: Debt,
+    /// Whether the newest configuration could not be taken up.
+    pub(super) is_outdated: bool,
 }
 
 impl Counts {
@@ -43,7 +53,7 @@ impl Counts {
     ///
     /// `backlog` is what waits in the store; none where the store does not answer, which
     /// the first line says.
-    pub(super) fn text(&self, backlog: Option<Backlog>) -> String {
+    pub(super) fn text(&self, standing: &Standing, backlog: Option<Backlog>) -> String {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let mut text = String::from("# TYPE mindrail_requests_total counter\n");
         for (result, counter) in
@@ -60,20 +70,23 @@ impl Counts {
         let _ = writeln!(text, "mindrail_decision_seconds_bucket{{le=\"+Inf\"}} {decided}");
         let _ = writeln!(text, "mindrail_decision_seconds_sum {seconds}");
         let _ = writeln!(text, "mindrail_decision_seconds_count {decided}");
+        let Standing { debt, is_outdated } = standing;
         let _ = writeln!(
             text,
-            "# TYPE mindrail_store_up gauge\nmindrail_store_up {}",
-            u8::from(backlog.is_some())
+            "# TYPE mindrail_decisions_lost_total counter\nmindrail_decisions_lost_total {}",
+            debt.lost
         );
+        let mut gauge = |name: &str, value: u64| {
+            let _ = writeln!(text, "# TYPE {name} gauge\n{name} {value}");
+        };
+        gauge("mindrail_decisions_owed", debt.waiting as u64);
+        gauge("mindrail_configuration_outdated", u64::from(*is_outdated));
+        gauge("mindrail_store_up", u64::from(backlog.is_some()));
         if let Some(backlog) = backlog {
-            for (name, count) in [
-                ("mindrail_webhooks_waiting", backlog.waiting),
-                ("mindrail_webhooks_given_up", backlog.given_up),
-                ("mindrail_reviews_open", backlog.reviews_open),
-                ("mindrail_reviews_overdue", backlog.reviews_overdue),
-            ] {
-                let _ = writeln!(text, "# TYPE {name} gauge\n{name} {count}");
-            }
+            gauge("mindrail_webhooks_waiting", backlog.waiting);
+            gauge("mindrail_webhooks_given_up", backlog.given_up);
+            gauge("mindrail_reviews_open", backlog.reviews_open);
+            gauge("mindrail_reviews_overdue", backlog.reviews_overdue);
         }
         text
     }

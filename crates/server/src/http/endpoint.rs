@@ -74,8 +74,18 @@ pub(crate) struct Parameter {
     pub(crate) name: &'static str,
     pub(crate) place: Place,
     pub(crate) description: &'static str,
-    /// What it may be; anything where this is empty.
-    pub(crate) values: Vec<&'static str>,
+    pub(crate) values: Values,
+}
+
+/// What a parameter may be.
+#[derive(Debug, Clone)]
+pub(crate) enum Values {
+    /// Visible ASCII, with spaces inside.
+    Any,
+    /// One of these.
+    These(Vec<&'static str>),
+    /// What this regular expression of ECMA 262 finds.
+    Like(&'static str),
 }
 
 /// Where a parameter stands.

@@ -20,10 +20,11 @@ pub(crate) struct Failure {
 }
 
 /// Every code, with its status. A code means the same wherever it is given.
-pub(super) const CODES: [(&str, u16); 26] = [
+pub(super) const CODES: [(&str, u16); 28] = [
     ("invalid_json", 400),
     ("unreadable_body", 400),
     ("unauthorized", 401),
+    ("other_origin", 403),
     ("scope_missing", 403),
     ("tenant_unknown", 403),
     ("not_found", 404),
@@ -47,6 +48,7 @@ pub(super) const CODES: [(&str, u16); 26] = [
     ("upstream_failed", 502),
     ("upstream_unauthorized", 502),
     ("store_unavailable", 503),
+    ("outcome_unknown", 503),
 ];
 
 /// Whose clients an error is for.
@@ -143,9 +145,11 @@ impl Failure {
         Self::new(StatusCode::BAD_REQUEST, "unreadable_body", "the body broke off")
     }
 
-    /// Where and what kind of thing is wrong; serde's own words would repeat values.
-    pub(crate) fn of_json(error: &serde_json::Error, shape: &str) -> Self {
-        let place = format!("line {}, column {}", error.line(), error.column());
+    /// Where and what kind of thing is wrong; serde's own words would repeat values. `field`
+    /// is empty where it is of no field that the shape names.
+    pub(crate) fn of_json(error: &serde_json::Error, field: &str, shape: &str) -> Self {
+        let colon = if field.is_empty() { "" } else { ": " };
+        let place = format!("{field}{colon}line {}, column {}", error.line(), error.column());
         if error.is_data() {
             return Self::invalid(format!("{place}: found JSON of another shape, expected {shape}"));
         }
@@ -192,7 +196,7 @@ impl From<ServiceError> for Failure {
             | ServiceError::OtherModel
             | ServiceError::WentOn => StatusCode::CONFLICT,
             ServiceError::UnknownConversation => StatusCode::NOT_FOUND,
-            ServiceError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            ServiceError::Store(_) | ServiceError::InDoubt => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::new(status, error.code(), error.to_string())
     }
@@ -246,6 +250,7 @@ mod tests {
             ServiceError::WentOn.into(),
             ServiceError::OtherRequest.into(),
             ServiceError::Store(StoreError::Gone).into(),
+            ServiceError::InDoubt.into(),
         ];
         for failure in failures {
             let entry = (failure.code, failure.status.as_u16());

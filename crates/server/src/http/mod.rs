@@ -26,6 +26,7 @@ pub(crate) mod endpoint;
 mod failure;
 mod guard;
 pub(crate) mod openapi;
+pub(crate) mod origin;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -35,14 +36,15 @@ use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use opentelemetry::Context;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::access::Access;
 pub(crate) use self::access::Caller;
-use self::counts::Counts;
-use self::endpoint::{Endpoint, Parameter, Place};
+use self::counts::{Counts, Standing};
+use self::endpoint::{Endpoint, Parameter, Place, Values};
 pub(crate) use self::failure::{ErrorShape, Failure};
 use crate::adapters;
 use crate::desk::Desk;
@@ -50,6 +52,7 @@ use crate::service::{Answer, Call, Decided, Numbered, Service, ServiceError};
 use crate::store::outbox::Backlog;
 use crate::store::{Store, StoreError};
 use crate::tenant::Tenants;
+use crate::traces::in_span;
 
 /// Bytes of a request's body.
 pub const LARGEST_BODY: usize = 4 << 20;
@@ -74,6 +77,10 @@ pub(crate) struct Shared {
     cores: Arc<Semaphore>,
     pub(crate) counts: Counts,
     pub(crate) desk: Desk,
+    /// Proxies before this server that are believed about where a request comes from.
+    pub(crate) behind_proxies: usize,
+    /// Hears what an operator should know.
+    pub(crate) tell: fn(&str),
 }
 
 /// What a server is made of.
@@ -86,21 +93,27 @@ pub struct Serving<'a> {
     pub key: Option<&'a str>,
     /// How many decisions are made at the same time.
     pub cores: usize,
+    /// Proxies before this server that are believed about where a request comes from.
+    pub behind_proxies: u8,
+    /// Hears what an operator should know. Nothing of a conversation is among it.
+    pub tell: fn(&str),
 }
 
 /// The routes of a service.
 pub fn routes(serving: Serving<'_>) -> Router {
     let cores = serving.cores;
     let shared = Shared {
+        access: Access::new(serving.key, serving.service.store()),
         service: serving.service,
         tenants: serving.tenants,
-        access: Access::new(serving.key),
         readiness: Recent::default(),
         backlog: Recent::default(),
         admitted: Arc::new(Semaphore::new(cores * (WAITING_PER_CORE + 1))),
         cores: Arc::new(Semaphore::new(cores)),
         counts: Counts::default(),
         desk: Desk::default(),
+        behind_proxies: serving.behind_proxies.into(),
+        tell: serving.tell,
     };
     let shared = Arc::new(shared);
     let shapes: Vec<(&str, ErrorShape)> =
@@ -150,7 +163,7 @@ fn own() -> Vec<Endpoint> {
         name: "Idempotency-Key",
         place: Place::Header,
         description: "A second request with this key gets the first one's answer, and nothing is decided.",
-        values: Vec::new(),
+        values: Values::Any,
     };
     vec![
         Endpoint::post("/v1/guard", guard::guard)
@@ -284,14 +297,16 @@ impl Shared {
     ) -> Result<Answer<T>, Undecided> {
         let core = Arc::clone(&self.cores).acquire_owned().await.map_err(|_| Undecided::Overloaded)?;
         let service = Arc::clone(&self.service);
+        let context = Context::current();
         let job = tokio::task::spawn_blocking(move || {
+            let _under_way = context.attach();
             asking.call(|call| {
                 if let Some(earlier) = service.earlier(call)? {
                     return Ok(Answer::Earlier(earlier));
                 }
-                let decided = work(&service, call)?;
+                let decided = in_span("decide", || work(&service, call))?;
                 drop(core);
-                let answer = service.write(decided, call);
+                let answer = in_span("write", || service.write(decided, call));
                 drop(admitted);
                 answer
             })
@@ -314,6 +329,11 @@ impl Shared {
             done
         });
         job.await.map_err(|_| Undecided::Broken)?.map_err(Undecided::Service)
+    }
+
+    /// How the process itself stands.
+    fn standing(&self) -> Standing {
+        Standing { debt: self.service.debt(), is_outdated: self.tenants.are_outdated() }
     }
 
     /// Asks the store away from the threads that serve connections.
@@ -347,7 +367,15 @@ pub(crate) async fn read(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Fai
 /// An object of a shape, which errors put into words. A list of its fields, which serde
 /// would take as well, is none.
 pub(crate) fn read_json<R: DeserializeOwned>(body: &[u8], shape: &str) -> Result<R, Failure> {
-    let read = serde_json::from_slice(body).map_err(|error| Failure::of_json(&error, shape))?;
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let read = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        // Names in a path are the caller's own; those of the shape repeat nothing.
+        let field = error.path().to_string();
+        let is_known = !field.is_empty()
+            && shape.split(|c: char| !c.is_alphanumeric() && c != '_').any(|name| name == field);
+        Failure::of_json(error.inner(), if is_known { &field } else { "" }, shape)
+    })?;
+    json.end().map_err(|error| Failure::of_json(&error, "", shape))?;
     match body.trim_ascii_start().first() {
         Some(b'{') => Ok(read),
         _ => Err(Failure::invalid(format!("found no object, expected {shape}"))),
@@ -374,7 +402,8 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     let count = || shared.ask_store(|store| store.backlog(now_ms()));
     let backlog = shared.backlog.get(count).await.ok();
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], shared.counts.text(backlog)).into_response()
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], shared.counts.text(&shared.standing(), backlog))
+        .into_response()
 }
 
 /// What the store said last. It is asked once in a second at most, so that whoever asks

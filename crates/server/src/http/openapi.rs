@@ -10,20 +10,29 @@ use schemars::generate::SchemaSettings;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
-use super::endpoint::{Access, Content, Endpoint, Parameter, Place, Verb};
+use super::endpoint::{Access, Content, Endpoint, Parameter, Place, Values, Verb};
 use super::failure::{CODES, ErrorShape};
 use super::{endpoints, json_response};
 
 /// The contract of `mindrail score`, of which a report is a part.
 const SCORE_SCHEMA: &str = include_str!("../../../../schemas/score.schema.json");
 
-/// Codes that a request with a body and a key can always get.
-const ALWAYS: [&str; 15] = [
-    "invalid_json",
-    "unreadable_body",
+/// Codes that a request with a key can always get.
+const WITH_KEY: [&str; 8] = [
     "unauthorized",
+    "other_origin",
     "scope_missing",
     "tenant_unknown",
+    "rate_limited",
+    "internal",
+    "store_unavailable",
+    "outcome_unknown",
+];
+
+/// Codes that a request with a body can always get.
+const WITH_BODY: [&str; 9] = [
+    "invalid_json",
+    "unreadable_body",
     "method_not_allowed",
     "body_too_slow",
     "conversation_went_on",
@@ -31,9 +40,6 @@ const ALWAYS: [&str; 15] = [
     "packed_body",
     "invalid_request",
     "overloaded",
-    "rate_limited",
-    "internal",
-    "store_unavailable",
 ];
 
 pub(super) async fn openapi() -> Response {
@@ -103,10 +109,12 @@ fn parameter(parameter: &Parameter) -> Value {
         Place::Path => ("path", true),
         Place::Query => ("query", true),
     };
-    let schema = if parameter.values.is_empty() {
-        json!({"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]([ -~]*[!-~])?$"})
-    } else {
-        json!({"type": "string", "enum": parameter.values})
+    let schema = match &parameter.values {
+        Values::Any => {
+            json!({"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]([ -~]*[!-~])?$"})
+        }
+        Values::These(values) => json!({"type": "string", "enum": values}),
+        Values::Like(pattern) => json!({"type": "string", "pattern": pattern}),
     };
     json!({
         "name": parameter.name, "in": place, "required": is_required,
@@ -121,8 +129,11 @@ fn responses(endpoint: &Endpoint, generator: &mut SchemaGenerator) -> Value {
     };
     let mut responses = json!({"200": {"description": "Done.", "content": content}});
     let mut codes = endpoint.codes.clone();
+    if endpoint.access == Access::Key {
+        codes.extend(WITH_KEY);
+    }
     if endpoint.verb == Verb::Post {
-        codes.extend(ALWAYS);
+        codes.extend(WITH_BODY);
     }
     let mut by_status: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
     for (code, status) in CODES.into_iter().filter(|(code, _)| codes.contains(code)) {
@@ -400,7 +411,8 @@ mod tests {
             assert!(document.pointer(target).is_some(), "{target}");
         }
         let known: BTreeSet<&str> = CODES.into_iter().map(|(code, _)| code).collect();
-        let used = endpoints().into_iter().flat_map(|endpoint| endpoint.codes).chain(ALWAYS);
+        let used =
+            endpoints().into_iter().flat_map(|endpoint| endpoint.codes).chain(WITH_KEY).chain(WITH_BODY);
         used.for_each(|code| assert!(known.contains(code), "{code}"));
     }
 }

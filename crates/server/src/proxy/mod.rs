@@ -38,13 +38,14 @@ pub use self::window::WindowSizes;
 
 use self::request::Asked;
 use self::talk::{Asker, Talk};
-use crate::http::endpoint::{Endpoint, Parameter, Place};
+use crate::http::endpoint::{Endpoint, Parameter, Place, Values};
 use crate::http::{Caller, ErrorShape, Failure, Shared, read};
 use crate::store::keys::Scope;
 
 /// What is answered here.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
-    let model = Parameter { name: "model", place: Place::Path, description: "Its name.", values: Vec::new() };
+    let model =
+        Parameter { name: "model", place: Place::Path, description: "Its name.", values: Values::Any };
     let codes = ["no_upstream", "upstream_failed", "upstream_unauthorized"];
     vec![
         Endpoint::post("/v1/chat/completions", chat)

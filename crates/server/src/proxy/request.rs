@@ -63,7 +63,8 @@ impl Asked {
     /// # Errors
     /// As [`Asked::read`].
     fn of_body(body: &[u8]) -> Result<Self, Failure> {
-        let body: Value = serde_json::from_slice(body).map_err(|error| Failure::of_json(&error, SHAPE))?;
+        let body: Value =
+            serde_json::from_slice(body).map_err(|error| Failure::of_json(&error, "", SHAPE))?;
         let Value::Object(body) = body else {
             return Err(refused("the body", kind(&body), SHAPE));
         };

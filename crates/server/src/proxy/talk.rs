@@ -58,7 +58,7 @@ impl Asker {
             match decided.await {
                 Ok(Answer::New(person)) => return Ok(person),
                 Err(Undecided::Service(ServiceError::WentOn)) => {}
-                Err(Undecided::Service(ServiceError::Store(_))) => break,
+                Err(Undecided::Service(ServiceError::Store(_) | ServiceError::InDoubt)) => break,
                 Err(Undecided::Broken | Undecided::Service(ServiceError::OtherModel)) => {
                     return self.person_unseen(sent).await;
                 }
@@ -72,11 +72,11 @@ impl Asker {
     /// The store does not answer: what was sent is judged alone.
     async fn person_unwritten(&self, sent: &Arc<Sent>) -> Result<PersonSide, Failure> {
         let put = Arc::clone(sent);
-        let judged =
-            self.shared.work_out(self.asking(), move |service, call| service.judge_alone(&put, call));
         let least = least_action(self.caller.tenant.policy.fail.person_store);
+        let judged =
+            self.shared.work_out(self.asking(), move |service, call| service.judge_alone(&put, least, call));
         match judged.await {
-            Ok(person) => Ok(PersonSide { action: person.action.max(least), ..person }),
+            Ok(person) => Ok(person),
             Err(Undecided::Broken) => self.person_unseen(sent).await,
             Err(other) => Err(other.into()),
         }
@@ -95,14 +95,19 @@ impl Asker {
         Ok(self.shared.work_out(self.asking(), move |service, call| Ok(service.unseen(action, call))).await?)
     }
 
-    /// Notes what was done where nothing could be scored, if that can be noted.
+    /// Notes what was done where nothing could be scored, or owes it to the trail.
     async fn note(&self, degraded: Degraded, sent: &Arc<Sent>) {
-        let put = Arc::clone(sent);
+        let (put, put_again, again) = (Arc::clone(sent), Arc::clone(sent), degraded.clone());
         let noted = self
             .shared
             .decide_next(self.asking(), move |service, call| Ok(service.note(&degraded, &put, call)));
-        // A store that cannot write it down has nowhere to say so, and `readyz` tells.
-        let _ = noted.await;
+        if noted.await.is_err() {
+            let owed = self.shared.work_out(self.asking(), move |service, call| {
+                Ok(service.owe(service.note(&again, &put_again, call)))
+            });
+            // What breaks off here says so on standard error.
+            let _ = owed.await;
+        }
     }
 }
 
@@ -225,9 +230,9 @@ impl Talk {
         });
         match decided.await {
             Ok(Answer::New(judged)) => fates(&judged.seen, &parts, on_revise).collect(),
-            Err(Undecided::Service(ServiceError::Store(_) | ServiceError::WentOn)) => {
-                self.judge_unwritten(parts).await
-            }
+            Err(Undecided::Service(
+                ServiceError::Store(_) | ServiceError::InDoubt | ServiceError::WentOn,
+            )) => self.judge_unwritten(parts).await,
             _ => self.reply_unseen(parts.len()).await,
         }
     }
@@ -240,8 +245,7 @@ impl Talk {
         let ends = move |seen, part| fate(seen, part, on_revise) == Fate::Withhold;
         let put = Arc::clone(&parts);
         let judged = self.asker.shared.work_out(self.asker.asking(), move |service, call| {
-            let judged = service.judge_parts((&course, &sent), &put, ends, call)?;
-            Ok(judged.answer().seen.clone())
+            Ok(service.owe(service.judge_parts((&course, &sent), &put, ends, call)?).seen)
         });
         let Ok(seen) = judged.await else { return self.reply_unseen(parts.len()).await };
         let unwritten = failed(self.policy().fail.reply_store);

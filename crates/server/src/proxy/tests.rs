@@ -270,6 +270,7 @@ struct Proxy {
     address: SocketAddr,
     folder: tempfile::TempDir,
     policy: Policy,
+    service: Arc<Service>,
     _runtime: tokio::runtime::Runtime,
 }
 
@@ -330,18 +331,22 @@ impl Proxy {
             upstream: Some(Arc::new(settings.build().unwrap())),
             ..Tenant::new(DEFAULT, policy.clone())
         };
+        let service = Arc::new(Service::new(Arc::new(Weather::new()), store));
         let serving = Serving {
-            service: Arc::new(Service::new(Arc::new(Weather::new()), store)),
+            service: Arc::clone(&service),
             tenants: Arc::new(Tenants::new([tenant])),
             key: None,
             cores: 2,
+            behind_proxies: 0,
+            tell: |_| {},
         };
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
-        runtime.spawn(async move { axum::serve(listener, routes(serving)).await });
-        Self { address, folder, policy, _runtime: runtime }
+        let routes = routes(serving);
+        runtime.spawn(async move { axum::serve(listener, routes).await });
+        Self { address, folder, policy, service, _runtime: runtime }
     }
 
     fn ask_with(&self, headers: &str, request: &Value) -> Got {
@@ -356,7 +361,7 @@ impl Proxy {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let length = body.len();
-        write!(stream, "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}").unwrap();
+        write!(stream, "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}").unwrap();
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).unwrap();
         let text = String::from_utf8(bytes).unwrap();
@@ -836,6 +841,18 @@ fn a_store_that_is_gone_cuts_nobody_off_and_lets_no_verdict_be_forgotten() {
     assert!(!got.head.contains("x-mindrail-decision"));
     let got = proxy.ask(&asking("hello there"));
     assert!(!got.body.contains("thorn"), "{}", got.body);
+    proxy.service.pay().unwrap_err();
+    std::fs::rename(proxy.folder.path().join("elsewhere.db"), proxy.folder.path().join("store.db")).unwrap();
+    proxy.service.pay().unwrap();
+    let owed: Vec<_> = proxy.trail().into_iter().map(|entry| entry.decision).collect();
+    assert!(owed.iter().all(|decision| decision.status == Status::Degraded));
+    assert_eq!(
+        owed.iter().map(|decision| decision.action.as_str()).collect::<Vec<_>>(),
+        ["escalate", "support", "block"]
+    );
+    assert_eq!(proxy.service.store().backlog(0).unwrap().reviews_open, 1, "a counsellor hears of it");
+    proxy.service.pay().unwrap();
+    assert_eq!(proxy.trail().len(), 3, "once");
     assert_eq!(
         assistant.received().last().unwrap().body["messages"][0]["role"],
         "system",
@@ -929,7 +946,7 @@ fn a_caller_that_goes_away_takes_the_assistant_with_it() {
     let mut stream = TcpStream::connect(proxy.address).unwrap();
     write!(
         stream,
-        "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}",
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )
     .unwrap();

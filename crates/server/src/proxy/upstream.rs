@@ -258,7 +258,7 @@ impl Upstream {
         body: Vec<u8>,
         form: Form,
     ) -> Result<Began, NoAnswer> {
-        let asked = self.relay.chat(kept(headers, |name| SENT_ON.contains(&name)), body, form);
+        let asked = self.relay.chat(sent_on(headers), body, form);
         let relayed = self.begun(asked).await?;
         if is_of_type(relayed.headers(), "text/event-stream") {
             return Ok(Began::Stream(Events::new(relayed, self.idle)));
@@ -272,7 +272,7 @@ impl Upstream {
         headers: &HeaderMap,
         model: Option<&str>,
     ) -> Result<(HeaderMap, Vec<u8>), NoAnswer> {
-        let asked = self.relay.models(kept(headers, |name| SENT_ON.contains(&name)), model);
+        let asked = self.relay.models(sent_on(headers), model);
         let relayed = self.begun(asked).await?;
         let headers = sent_back(relayed.headers());
         let body = relayed.whole(self.idle, LARGEST_ANSWER).await.map_err(|_| NoAnswer::Failed)?;
@@ -432,6 +432,14 @@ fn read_events(events: impl IntoIterator<Item = String>) -> (Vec<Value>, End) {
 fn is_of_type(headers: &HeaderMap, expected: &str) -> bool {
     let kind = headers.get("content-type").and_then(|value| value.to_str().ok());
     kind.is_some_and(|kind| kind.trim_start().starts_with(expected))
+}
+
+/// The headers of a request that go on to the assistant, with the span that is under way in
+/// the place of the caller's.
+fn sent_on(headers: &HeaderMap) -> HeaderMap {
+    let mut headers = kept(headers, |name| SENT_ON.contains(&name));
+    crate::traces::inject(&mut headers);
+    headers
 }
 
 /// The headers of an answer that go back to the caller.

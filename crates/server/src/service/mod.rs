@@ -6,6 +6,7 @@
 //! the disk, together with all others who wait for it. Only what was written may be
 //! answered.
 
+mod owed;
 mod person;
 mod record;
 mod reply;
@@ -19,6 +20,7 @@ use mindrail_core::assessor::StateError;
 use mindrail_core::conversation::Turn;
 use serde::Serialize;
 
+pub(crate) use self::owed::Debt;
 pub(crate) use self::person::Messages;
 pub use self::person::{GuardAnswer, GuardRequest, Progress};
 pub use self::reply::{Candidate, ReplyAnswer, ReplyRequest, replies_verdict};
@@ -111,12 +113,16 @@ pub enum ServiceError {
     /// The decision could not be written down, so there is none.
     #[error("the decision could not be written down, so there is none: {0}")]
     Store(StoreError),
+    /// The store broke off while the decision was written.
+    #[error("the store broke off; whether the decision was written down is not known")]
+    InDoubt,
 }
 
 impl From<StoreError> for ServiceError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::WentOn => Self::WentOn,
+            StoreError::InDoubt => Self::InDoubt,
             other => Self::Store(other),
         }
     }
@@ -141,6 +147,7 @@ impl ServiceError {
             Self::WentOn => "conversation_went_on",
             Self::OtherRequest => "idempotency_key_reused",
             Self::Store(_) => "store_unavailable",
+            Self::InDoubt => "outcome_unknown",
         }
     }
 
@@ -226,12 +233,13 @@ impl<T: Serialize> Answer<T> {
 pub struct Service {
     judge: Arc<dyn Judge>,
     store: Store,
+    owed: owed::Owed,
 }
 
 impl Service {
     /// The service of a model and a store.
     pub fn new(judge: Arc<dyn Judge>, store: Store) -> Self {
-        Self { judge, store }
+        Self { judge, store, owed: owed::Owed::default() }
     }
 
     /// The store.
@@ -261,7 +269,8 @@ impl Service {
     /// Writes what was decided, and gives the answer.
     ///
     /// # Errors
-    /// [`ServiceError::WentOn`], [`ServiceError::Store`]: nothing was decided then.
+    /// [`ServiceError::WentOn`], [`ServiceError::Store`]: nothing was decided then; with
+    /// [`ServiceError::InDoubt`] that is not known.
     pub fn write<T: Numbered>(&self, decided: Decided<T>, call: Call<'_>) -> Result<Answer<T>, ServiceError> {
         let Decided { mut answer, commits } = decided;
         let key = call.idempotency_key.map(|key| new_answer(key, call.request, answer.clone()));

@@ -23,7 +23,7 @@ pub(super) fn decision(service: &Service, call: Call<'_>, subject: Subject, scan
         part: None,
         digest: String::new(),
         model: service.judge_of().model().sha256.clone(),
-        policy: call.tenant.policy_sha256.clone(),
+        policy: call.tenant.policy.sha256().to_owned(),
         risk: None,
         action: String::new(),
         reasons: Vec::new(),

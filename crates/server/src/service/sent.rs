@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use super::person::{About, Messages, Notice, TakenUp, new_session};
 use super::{
-    Call, Decided, MOST_TURNS, Numbered, Service, ServiceError, check_name, record, turn_digest, within,
+    Call, Decided, MOST_TURNS, Numbered, Service, ServiceError, check_name, record, turn_digest, wire, within,
 };
 use crate::audit::{ReplyPart, Span, Status, Subject};
 use crate::judge::UnderWay;
@@ -136,14 +136,24 @@ impl Service {
     }
 
     /// The same of what was sent alone, without what is known: for where the store does
-    /// not answer. It cannot be written.
+    /// not answer. It is owed to the trail, and what comes of it is no less than `least`.
     ///
     /// # Errors
     /// As [`Service::judge_sent`], but for those of the store.
-    pub(crate) fn judge_alone(&self, sent: &Sent, call: Call<'_>) -> Result<PersonSide, ServiceError> {
+    pub(crate) fn judge_alone(
+        &self,
+        sent: &Sent,
+        least: UserAction,
+        call: Call<'_>,
+    ) -> Result<PersonSide, ServiceError> {
         let messages = read(sent)?;
         let taken_up = TakenUp::anew(self.begin(call.tenant), None);
-        Ok(self.person_side(taken_up, &messages, History::Joined, sent, call)?.answer)
+        let mut decided = self.person_side(taken_up, &messages, History::Joined, sent, call)?;
+        decided.answer.action = decided.answer.action.max(least);
+        for commit in &mut decided.commits {
+            commit.decision.action = wire(&decided.answer.action);
+        }
+        Ok(self.owe(decided))
     }
 
     /// Where the model broke down: nothing was scored, and nothing is known of anybody.

@@ -146,7 +146,7 @@ impl Store {
     /// [`StoreError::Database`].
     pub fn user(&self, tenant: &str, name: &str) -> Result<Option<(DeskUser, String)>, StoreError> {
         let sql = format!("SELECT {COLUMNS}, password FROM desk_user WHERE tenant = $1 AND name = $2");
-        self.read(|connection| {
+        self.look(|connection| {
             let row = connection.first(&sql, values![tenant, name])?;
             row.map(|row| Ok((user(&row)?, row.get(6)?))).transpose()
         })
@@ -158,7 +158,7 @@ impl Store {
     /// [`StoreError::Database`].
     pub fn users(&self, tenant: Option<&str>) -> Result<Vec<DeskUser>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM desk_user ORDER BY tenant, name");
-        let all = self.read(|connection| {
+        let all = self.look(|connection| {
             connection.query(&sql, &[])?.iter().map(user).collect::<Result<Vec<_>, StoreError>>()
         })?;
         Ok(all.into_iter().filter(|user| tenant.is_none_or(|tenant| user.tenant == tenant)).collect())
@@ -169,7 +169,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn any_user(&self) -> Result<bool, StoreError> {
-        self.read(|connection| Ok(connection.first("SELECT 1 FROM desk_user LIMIT 1", &[])?.is_some()))
+        self.look(|connection| Ok(connection.first("SELECT 1 FROM desk_user LIMIT 1", &[])?.is_some()))
     }
 
     /// Changes somebody's password and ends their sessions; false where there is
@@ -249,7 +249,7 @@ impl Store {
             FROM desk_session s JOIN desk_user u ON u.tenant = s.tenant AND u.name = s.name
             WHERE s.digest = $1 AND s.expires_ms > $2 AND s.seen_ms > $3 AND u.disabled_ms IS NULL";
         let live = values![digest.as_str(), now_ms, now_ms.saturating_sub(IDLE_MS)];
-        let found = self.read(|connection| {
+        let found = self.look(|connection| {
             let row = connection.first(sql, live)?;
             row.map(|row| Ok::<_, StoreError>((user(&row)?, row.get::<u64>(6)?))).transpose()
         })?;

@@ -32,7 +32,7 @@ impl Store {
     pub fn reference(&self, tenant: &str) -> Result<Option<Reference>, StoreError> {
         let sql = "SELECT model, from_ms, until_ms, frozen_ms, frozen_by, counts
             FROM drift_reference WHERE tenant = $1";
-        let row = self.read(|connection| Ok(connection.first(sql, values![tenant])?))?;
+        let row = self.look(|connection| Ok(connection.first(sql, values![tenant])?))?;
         let Some(row) = row else { return Ok(None) };
         let counts: String = row.get(5)?;
         // Counts of another version compare with nothing.

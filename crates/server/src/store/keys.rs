@@ -2,10 +2,10 @@
 //! belongs to one tenant and opens what its scopes name. It is changed by making a
 //! second one, moving the callers over, and revoking the first.
 
+use std::collections::HashMap;
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
-use mindrail_core::digest::sha256;
 use serde::Serialize;
 
 use super::sql::{Row, values};
@@ -118,15 +118,15 @@ impl Store {
         Ok((id, key))
     }
 
-    /// The key that a caller shows, whether it is valid or not.
+    /// All keys, valid or not, by the SHA-256 of the key itself.
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub fn key(&self, shown: &str) -> Result<Option<ApiKey>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM api_key WHERE digest = $1");
-        let digest = sha256(shown.trim().as_bytes());
+    pub fn keys_by_digest(&self) -> Result<HashMap<String, ApiKey>, StoreError> {
+        let sql = format!("SELECT {COLUMNS}, digest FROM api_key");
         self.read(|connection| {
-            connection.first(&sql, values![digest.as_str()])?.map(|row| key(&row)).transpose()
+            let rows = connection.query(&sql, &[])?;
+            rows.iter().map(|row| Ok((row.get(7)?, key(row)?))).collect()
         })
     }
 

@@ -89,7 +89,7 @@ impl Store {
     pub fn accesses(&self, tenant: &str, below: u64, most: usize) -> Result<Vec<Access>, StoreError> {
         let sql = "SELECT id, name, at_ms, deed, review FROM access_log
             WHERE tenant = $1 AND id < $2 ORDER BY id DESC LIMIT $3";
-        self.read(|connection| {
+        self.look(|connection| {
             let rows = connection.query(sql, values![tenant, below.min(i64::MAX as u64), most])?;
             rows.iter()
                 .map(|row| {

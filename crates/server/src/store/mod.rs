@@ -25,7 +25,8 @@ mod write;
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
 
 use mindrail_core::digest::sha256;
 use serde::Serialize;
@@ -36,6 +37,9 @@ use crate::audit::{ChainError, Decision, Entry, Head, Verifier};
 
 /// Entries of the trail that are read at once.
 const PAGE: usize = 500;
+
+/// How long a database that could not be reached is not asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What went wrong with the store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +61,9 @@ pub enum StoreError {
     /// The file is a database of something else.
     #[error("the file is another program's database; name another file")]
     Foreign,
+    /// The connection broke while a decision was written.
+    #[error("the connection broke off, and whether anything was written is not known")]
+    InDoubt,
     /// The file was moved or removed while it was in use.
     #[error("the store's file is gone")]
     Gone,
@@ -195,7 +202,14 @@ struct Waiting {
 pub struct Store {
     place: Place,
     writer: Mutex<Box<dyn Connection>>,
-    reader: Mutex<Box<dyn Connection>>,
+    /// The connection that decisions are made by.
+    reader: Mutex<Option<Box<dyn Connection>>>,
+    /// The connection for those who look at what was decided.
+    onlooker: Mutex<Option<Box<dyn Connection>>>,
+    /// Since when the database could not be reached, and why.
+    unreachable: Mutex<Option<(Instant, StoreError)>>,
+    /// Held by the one who connects.
+    asking: Mutex<()>,
     waiting: Mutex<Vec<Waiting>>,
     /// The connection that brings the log into the file.
     tidier: Mutex<Option<Box<dyn Connection>>>,
@@ -208,7 +222,9 @@ enum Place {
 }
 
 impl Place {
+    /// A connection to what is there: a file that has gone away is not made anew.
     fn connect(&self) -> Result<Box<dyn Connection>, StoreError> {
+        self.is_there()?;
         Ok(match self {
             Self::File(file) => Box::new(Sqlite::open(&file.path)?),
             Self::Server(address) => Box::new(address.connect()?),
@@ -251,23 +267,65 @@ impl Store {
     }
 
     fn at(place: Place) -> Result<Self, StoreError> {
-        let (writer, reader) = (Mutex::new(place.connect()?), Mutex::new(place.connect()?));
-        Ok(Self { place, writer, reader, waiting: Mutex::default(), tidier: Mutex::default() })
+        let writer = Mutex::new(place.connect()?);
+        let (reader, onlooker, tidier) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let (unreachable, asking, waiting) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Ok(Self { place, writer, reader, onlooker, unreachable, asking, waiting, tidier })
     }
 
-    /// Reads, on a connection that does not wait for those who write. Where it proves
-    /// broken, it is read again on a new one.
+    /// Reads what a decision needs, on a connection that does not wait for those who
+    /// write.
     pub(crate) fn read<T>(
         &self,
         work: impl Fn(&mut dyn Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let mut connection = lock(&self.reader);
-        let result = work(&mut **connection);
-        if result.is_ok() || !connection.is_broken() {
-            return result;
+        self.read_on(&self.reader, work)
+    }
+
+    /// Reads what may take long, on a connection that no decision waits for.
+    pub(crate) fn look<T>(
+        &self,
+        work: impl Fn(&mut dyn Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.read_on(&self.onlooker, work)
+    }
+
+    /// Reads on a connection that is made where there is none. Where it proves broken, it
+    /// is read again on a new one. Nobody waits for the connection while it is made.
+    fn read_on<T>(
+        &self,
+        connection: &Mutex<Option<Box<dyn Connection>>>,
+        work: impl Fn(&mut dyn Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut slot = lock(connection);
+        if let Some(open) = &mut *slot {
+            let result = work(&mut **open);
+            if result.is_ok() || !open.is_broken() {
+                return result;
+            }
+            *slot = None;
         }
-        *connection = self.place.connect()?;
-        work(&mut **connection)
+        drop(slot);
+        let new = self.connect()?;
+        work(&mut **lock(connection).insert(new))
+    }
+
+    /// A new connection. While the database cannot be reached, one caller in a while finds
+    /// out whether it can, and the others are told at once that it cannot: whoever decides
+    /// what a person gets without it must not wait.
+    fn connect(&self) -> Result<Box<dyn Connection>, StoreError> {
+        let unreachable = || lock(&self.unreachable).clone();
+        let _asking = match (unreachable(), self.asking.try_lock()) {
+            (_, Ok(asking)) => asking,
+            (Some((_, error)), Err(TryLockError::WouldBlock)) => return Err(error),
+            (_, Err(_)) => lock(&self.asking),
+        };
+        if let Some((_, error)) = unreachable().filter(|(at, _)| at.elapsed() < ASK_AGAIN) {
+            return Err(error);
+        }
+        let made = self.place.connect();
+        *lock(&self.unreachable) = made.as_ref().err().map(|error| (Instant::now(), error.clone()));
+        made
     }
 
     /// Writes in one transaction: all that `work` does is done, or nothing.
@@ -285,7 +343,7 @@ impl Store {
         self.place.is_there()?;
         match connection.begin() {
             Err(_) if connection.is_broken() => {
-                *connection = self.place.connect()?;
+                *connection = self.connect()?;
                 Ok(connection.begin()?)
             }
             begun => Ok(begun?),
@@ -343,7 +401,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::WentOn`] when the conversation has got further meanwhile,
     /// [`StoreError::Answered`] when the key has, and [`StoreError::Database`]; nothing
-    /// is written then.
+    /// is written then. With [`StoreError::InDoubt`] that is not known.
     pub fn commit(&self, commits: Vec<Commit>, key: Option<NewAnswer>) -> Result<Vec<u64>, StoreError> {
         let (done, told) = sync_channel(1);
         lock(&self.waiting).push(Waiting { commits, key, done });
@@ -354,7 +412,7 @@ impl Store {
         }
         let waiting = std::mem::take(&mut *lock(&self.waiting));
         match self.begin(&mut writer) {
-            Ok(()) => write::all(&mut **writer, waiting),
+            Ok(()) => write::all(&mut writer, waiting, || self.connect()),
             Err(error) => write::refuse(waiting, &error),
         }
         told.recv().unwrap_or_else(|_| Err(DatabaseError("a writer broke off".to_owned()).into()))
@@ -369,7 +427,7 @@ impl Store {
         let mut verifier = Verifier::default();
         loop {
             let after = verifier.head().entries;
-            let rows = self.read(|connection| Ok(connection.query(sql, values![after, PAGE])?))?;
+            let rows = self.look(|connection| Ok(connection.query(sql, values![after, PAGE])?))?;
             for row in &rows {
                 let (line, hash): (String, String) = (row.get(0)?, row.get(1)?);
                 each(&verifier.next(&line, &hash)?, &hash);
@@ -384,7 +442,7 @@ impl Store {
     /// That no entry stands where none is read: one with a number below 1.
     fn none_after(&self, entries: u64) -> Result<(), StoreError> {
         let row = self
-            .read(|connection| Ok(connection.first("SELECT count(*) FROM audit WHERE sequence < 1", &[])?))?;
+            .look(|connection| Ok(connection.first("SELECT count(*) FROM audit WHERE sequence < 1", &[])?))?;
         let below: u64 = row.map_or(Ok(0), |row| row.get(0))?;
         if below == 0 {
             return Ok(());

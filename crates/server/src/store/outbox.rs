@@ -116,7 +116,9 @@ impl Store {
         let notices = "SELECT count(*) FROM outbox WHERE state = $1";
         let open = "SELECT count(*) FROM review WHERE closed_ms IS NULL";
         let overdue = "SELECT count(*) FROM review
-            WHERE closed_ms IS NULL AND acknowledged_ms IS NULL AND due_ms < $1";
+            WHERE closed_ms IS NULL AND acknowledged_ms IS NULL AND due_ms < $1
+                AND NOT EXISTS (SELECT 1 FROM audit
+                    WHERE audit.sequence = review.sequence AND audit.entry LIKE '%\"origin\":\"console\"%')";
         self.read(|connection| {
             let mut count = |sql: &str, values: &[Value]| -> Result<u64, StoreError> {
                 Ok(connection.first(sql, values)?.map_or(Ok(0), |row| row.get(0))?)

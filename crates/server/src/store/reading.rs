@@ -48,7 +48,7 @@ impl Store {
         let oldest = period.from_ms.saturating_sub(CLOCKS_APART_MS);
         let mut below = i64::MAX as u64;
         loop {
-            let rows = self.read(|connection| Ok(connection.query(sql, values![below, PAGE])?))?;
+            let rows = self.look(|connection| Ok(connection.query(sql, values![below, PAGE])?))?;
             for row in &rows {
                 let entry = entry(row)?;
                 below = entry.sequence;
@@ -73,7 +73,7 @@ impl Store {
         let sql = "SELECT a.entry, t.conversation, a.sequence FROM tie t
             JOIN audit a ON a.sequence = t.sequence
             WHERE t.tenant = $1 AND t.conversation = $2 ORDER BY a.sequence";
-        self.read(|connection| {
+        self.look(|connection| {
             connection.query(sql, values![tenant, conversation])?.iter().map(entry).collect()
         })
     }
@@ -84,7 +84,7 @@ impl Store {
     /// [`StoreError::Database`].
     pub fn said(&self, tenant: &str, conversation: &str, key: &TextKey) -> Result<Vec<Opened>, StoreError> {
         let sql = "SELECT place, sealed FROM said WHERE tenant = $1 AND conversation = $2 ORDER BY place";
-        let rows = self.read(|connection| Ok(connection.query(sql, values![tenant, conversation])?))?;
+        let rows = self.look(|connection| Ok(connection.query(sql, values![tenant, conversation])?))?;
         let open = |row: &Row| -> Result<_, StoreError> {
             let (turn, sealed): (usize, Vec<u8>) = (row.get(0)?, row.get(1)?);
             Ok((turn, key.open(&sealed, PlaceOf { tenant, conversation, turn })))

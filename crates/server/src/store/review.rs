@@ -184,7 +184,7 @@ impl Store {
     }
 
     fn reviews(&self, sql: &str, values: &[super::sql::Value]) -> Result<Vec<Review>, StoreError> {
-        self.read(|connection| connection.query(sql, values)?.iter().map(review).collect())
+        self.look(|connection| connection.query(sql, values)?.iter().map(review).collect())
     }
 
     /// Takes a review, or renews the lock of whoever holds it already; false where

@@ -44,6 +44,7 @@ pub(super) struct Sqlite(rusqlite::Connection);
 impl Sqlite {
     /// Opens the file, or makes it.
     pub(super) fn open(file: &Path) -> Result<Self, StoreError> {
+        make_private(file);
         let open = || -> Result<rusqlite::Connection, DatabaseError> {
             let connection = rusqlite::Connection::open(file)?;
             connection.busy_timeout(PATIENCE)?;
@@ -79,8 +80,27 @@ impl Sqlite {
 
     /// Removes what was erased from the log of changes, too.
     pub(super) fn scrub(connection: &mut dyn Connection) -> Result<(), DatabaseError> {
-        connection.query("PRAGMA wal_checkpoint(TRUNCATE)", &[]).map(|_| ())
+        let done = connection.first("PRAGMA wal_checkpoint(TRUNCATE)", &[])?;
+        let is_busy = done.map_or(Ok(0_u64), |row| row.get(0))? != 0;
+        if is_busy {
+            let problem = "it is erased, but a reader kept what was there in the log of changes; erase again";
+            return Err(DatabaseError(problem.to_owned()));
+        }
+        Ok(())
     }
+}
+
+/// Makes a missing file, for its owner only; its log of changes inherits that. Where it
+/// cannot be made, opening it says why.
+fn make_private(file: &Path) {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+    }
+    let _ = options.open(file);
 }
 
 /// That the file is empty or ours.

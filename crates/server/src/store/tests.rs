@@ -295,7 +295,7 @@ fn a_request_that_is_refused_leaves_those_beside_it_in_the_transaction_as_they_a
             .unzip();
         let mut writer = lock(&store.writer);
         store.begin(&mut writer).unwrap();
-        write::all(&mut **writer, waiting);
+        write::all(&mut writer, waiting, || store.place.connect());
         drop(writer);
         let results: Vec<_> = told.iter().map(|told| told.recv().unwrap()).collect();
         assert_eq!(results, [Ok(vec![2]), Err(StoreError::WentOn), Ok(vec![3]), Ok(vec![4])]);
@@ -309,12 +309,12 @@ fn a_key_is_known_by_itself_only_and_opens_nothing_once_it_is_revoked_or_past_it
         let store = database.open();
         let new = NewKey { tenant: "t", scopes: &[Scope::Guard], per_minute: 60, expires_ms: Some(10) };
         let (id, shown) = store.make_key(&new, 1).unwrap();
-        let key = store.key(&shown).unwrap().unwrap();
+        let known = || store.keys_by_digest().unwrap().remove(&sha256(shown.as_bytes())).unwrap();
+        let key = known();
         assert_eq!((key.id.as_str(), key.tenant.as_str(), &key.scopes[..]), (&*id, "t", &[Scope::Guard][..]));
         assert!(key.is_valid_at(9) && !key.is_valid_at(10));
-        assert_eq!(store.key("mr_000").unwrap(), None);
         assert!(store.revoke_key(&id, 5).unwrap() && !store.revoke_key(&id, 6).unwrap());
-        assert!(!store.key(&shown).unwrap().unwrap().is_valid_at(6));
+        assert!(!known().is_valid_at(6));
         let dump = store.read(|connection| Ok(connection.query("SELECT * FROM api_key", &[])?)).unwrap();
         let holds = |value: &Value| matches!(value, Value::Text(text) if text.contains(&shown[3..]));
         assert!(!dump[0].0.iter().any(holds), "the key itself is not kept");
@@ -395,10 +395,10 @@ fn connections_that_the_database_drops_are_made_anew_and_nothing_is_lost() {
             continue;
         }
         write(&store, advanced(0, 1)).unwrap();
-        for connection in [&store.writer, &store.reader] {
-            let drop_me = "SELECT pg_terminate_backend(pg_backend_pid())";
-            lock(connection).query(drop_me, &[]).unwrap_err();
-        }
+        store.session("default", "c").unwrap();
+        let drop_me = "SELECT pg_terminate_backend(pg_backend_pid())";
+        lock(&store.writer).query(drop_me, &[]).unwrap_err();
+        lock(&store.reader).as_mut().unwrap().query(drop_me, &[]).unwrap_err();
         assert_eq!(store.session("default", "c").unwrap(), Some(session(1)));
         assert_eq!(write(&store, advanced(1, 2)), Ok(2));
         assert_eq!(store.verify(|_, _| {}).unwrap().entries, 2);
@@ -466,4 +466,83 @@ fn more_than_is_forgotten_at_once_is_forgotten_all_the_same() {
         assert_eq!(store.forget_names_before(6).unwrap(), many);
         assert_eq!(count(&store, "SELECT count(*) FROM turn_digest"), 0);
     }
+}
+
+/// A connection that breaks when it shall commit, before that is done or after.
+struct Breaking {
+    inner: Box<dyn Connection>,
+    commits: bool,
+    is_broken: bool,
+}
+
+impl Connection for Breaking {
+    fn execute(&mut self, sql: &str, values: &[Value]) -> Result<usize, DatabaseError> {
+        self.inner.execute(sql, values)
+    }
+
+    fn query(&mut self, sql: &str, values: &[Value]) -> Result<Vec<sql::Row>, DatabaseError> {
+        self.inner.query(sql, values)
+    }
+
+    fn batch(&mut self, sql: &str) -> Result<(), DatabaseError> {
+        if sql != "COMMIT" {
+            return self.inner.batch(sql);
+        }
+        self.is_broken = true;
+        self.inner.batch(if self.commits { "COMMIT" } else { "ROLLBACK" })?;
+        Err(DatabaseError("broken pipe".to_owned()))
+    }
+
+    fn begin(&mut self) -> Result<(), DatabaseError> {
+        self.inner.begin()
+    }
+
+    fn is_broken(&self) -> bool {
+        self.is_broken
+    }
+}
+
+#[test]
+fn what_became_of_a_commit_that_was_not_answered_is_found_out_or_said_to_be_unknown() {
+    for database in databases() {
+        let store = database.open();
+        let commit_breaking = |commits, connect: &dyn Fn() -> Result<Box<dyn Connection>, StoreError>| {
+            let (done, told) = sync_channel(1);
+            let inner = store.place.connect().unwrap();
+            let mut broken: Box<dyn Connection> = Box::new(Breaking { inner, commits, is_broken: false });
+            broken.begin().unwrap();
+            let waiting = Waiting { commits: vec![commit(None)], key: None, done };
+            write::all(&mut broken, vec![waiting], connect);
+            told.recv().unwrap()
+        };
+        let again = || store.place.connect();
+        assert_eq!(commit_breaking(true, &again), Ok(vec![1]));
+        assert!(matches!(commit_breaking(false, &again), Err(StoreError::Database(_))));
+        assert_eq!(commit_breaking(true, &|| Err(StoreError::Gone)), Err(StoreError::InDoubt));
+        assert_eq!(store.verify(|_, _| {}).unwrap().entries, 2);
+    }
+}
+
+#[test]
+fn a_database_that_cannot_be_reached_is_asked_by_one_in_a_while_and_the_others_do_not_wait() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for _dropped in listener.incoming() {
+            counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    });
+    let mut store = in_file().open();
+    let url = format!("postgresql://nobody@{address}/nothing");
+    store.place = Place::Server(Box::new(postgres::Address::parse(&url).unwrap()));
+    let asked = || asked.load(std::sync::atomic::Ordering::Relaxed);
+    for _ in 0..20 {
+        assert!(matches!(store.session("t", "c"), Err(StoreError::Database(_))));
+    }
+    let once = asked();
+    std::thread::sleep(ASK_AGAIN);
+    store.session("t", "c").unwrap_err();
+    assert_eq!(asked(), 2 * once, "once, and once more");
 }

@@ -10,23 +10,56 @@ struct End {
     hash: String,
 }
 
+/// What a transaction has written, if it was committed.
+struct Written {
+    results: Vec<Result<Vec<u64>, StoreError>>,
+    end: End,
+}
+
 /// Writes what waits in the transaction that was begun, and tells everyone how it went.
-pub(super) fn all(connection: &mut dyn Connection, waiting: Vec<Waiting>) {
+/// `connect` makes a new connection, to ask what has become of it where the old one breaks.
+pub(super) fn all(
+    connection: &mut Box<dyn Connection>,
+    waiting: Vec<Waiting>,
+    connect: impl Fn() -> Result<Box<dyn Connection>, StoreError>,
+) {
     let (requests, tell): (Vec<_>, Vec<_>) =
         waiting.into_iter().map(|Waiting { commits, key, done }| ((commits, key), done)).unzip();
-    let written = super::in_begun(connection, |connection| {
+    let mut written = None;
+    let committed = super::in_begun(&mut **connection, |connection| {
         let mut end = end(connection)?;
         let write = |(commits, key): (Vec<Commit>, _)| request(connection, &mut end, &commits, key);
-        requests.into_iter().map(write).collect::<Result<Vec<_>, StoreError>>()
+        let results = requests.into_iter().map(write).collect::<Result<Vec<_>, StoreError>>()?;
+        written = Some(Written { results, end });
+        Ok(())
     });
-    let results = match written {
-        Ok(results) => results,
-        Err(error) => tell.iter().map(|_| Err(error.clone())).collect(),
+    let results = match (committed, written) {
+        (Ok(()), Some(written)) => Ok(written.results),
+        // All was written and the commit was not answered.
+        (Err(error), Some(written)) if connection.is_broken() => {
+            match connect().and_then(|mut new| is_in_the_trail(&mut *new, &written.end)) {
+                Ok(true) => Ok(written.results),
+                Ok(false) => Err(error),
+                Err(_) => Err(StoreError::InDoubt),
+            }
+        }
+        (Err(error), _) => Err(error),
+        (Ok(()), None) => unreachable!("what was committed was written"),
     };
+    let results = results.unwrap_or_else(|error| tell.iter().map(|_| Err(error.clone())).collect());
     for (done, result) in tell.iter().zip(results) {
         // Whoever has gone away has its decisions in the trail all the same.
         let _ = done.send(result);
     }
+}
+
+/// Whether an entry is in the trail, asked as a writer, which waits for those who still
+/// write.
+fn is_in_the_trail(connection: &mut dyn Connection, end: &End) -> Result<bool, StoreError> {
+    super::sql::in_transaction(connection, |connection| {
+        let sql = "SELECT 1 FROM audit WHERE sequence = $1 AND hash = $2";
+        Ok(connection.first(sql, values![end.sequence, end.hash.as_str()])?.is_some())
+    })
 }
 
 /// Tells everyone that nothing was written.

@@ -109,7 +109,7 @@ fn error(text: &str) -> String {
 
 /// How the expectations of a case stand, in order, with what was found.
 fn stand(expectations: &str) -> Vec<(Standing, String)> {
-    let (assessor, policy, case) = (Literal::new(), Policy::default(), one(expectations));
+    let (assessor, policy, case) = (Literal::new(), Policy::default().into(), one(expectations));
     let course = case.run(&Guard { assessor: &assessor, policy: &policy }).expect("a fresh state");
     case.judge(&course).into_iter().map(|judged| (judged.standing, judged.found)).collect()
 }
@@ -194,7 +194,7 @@ fn what_was_found_is_told_in_numbers_and_names() {
 
 #[test]
 fn a_reply_that_was_not_read_has_a_verdict() {
-    let (assessor, policy) = (Literal::new(), Policy::default());
+    let (assessor, policy) = (Literal::new(), Policy::default().into());
     let expectations = "- reply 1: revise\n- reply 1 rule: not_evaluated\n- not evaluated: empty_turn";
     let case =
         read("a.md", &text("**Person:** 0.1\n\n**Assistant:** ...", expectations)).remove(0).expect("a case");
