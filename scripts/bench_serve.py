@@ -3,7 +3,7 @@ is asked: writes docs/bench_serve.json.
 
     apt-get install wrk
     cargo build --release --workspace --examples --bins
-    python3 scripts/bench_serve.py [--soak SECONDS]
+    python3 scripts/bench_serve.py [--overhead | --soak SECONDS]
 
 Server and load share the machine's cores, over loopback; the store is a SQLite file on
 the folder's disk, synchronous in full, so a decision is on disk before it is answered.
@@ -54,8 +54,8 @@ end
 class Server:
     """A server on a fresh store."""
 
-    def __init__(self, command):
-        self.folder = tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR"))
+    def __init__(self, command, place=None):
+        self.folder = tempfile.TemporaryDirectory(dir=place or os.environ.get("BENCH_DIR"))
         store = os.path.join(self.folder.name, "store.db")
         self.process = subprocess.Popen(command(store), stderr=subprocess.DEVNULL)
         for _ in range(200):
@@ -87,9 +87,9 @@ def model(store):
     return [MODEL, "serve", "--listen", f"127.0.0.1:{PORT}", "--store", store]
 
 
-def steady(rate, seconds, connections=8):
+def steady(rate, seconds, connections=8, path="/v1/guard"):
     """Asks at an even rate; times count from when each request was due."""
-    command = [STEADY, f"127.0.0.1:{PORT}", str(rate), str(seconds), str(connections)]
+    command = [STEADY, f"127.0.0.1:{PORT}", str(rate), str(seconds), str(connections), path]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
@@ -102,6 +102,40 @@ def wrk(seconds, connections, names, threads=1):
     count, micros, refused, broken, p50, p99, worst = map(int, re.search(r"RESULT (.*)", said)[1].split())
     return {"connections": connections, "requests": count, "per_s": round(count / micros * 1e6, 1),
             "refused": refused, "broken": broken, "p50_ms": p50 / 1000, "p99_ms": p99 / 1000, "max_ms": worst / 1000}
+
+
+def disk(writes=3_000):
+    """What one sync of a page of the log costs on the disk of the store, with nothing else."""
+    with tempfile.NamedTemporaryFile(dir=os.environ.get("BENCH_DIR")) as file:
+        times = []
+        for _ in range(writes):
+            file.write(bytes(8192))
+            file.flush()
+            began = time.perf_counter()
+            os.fdatasync(file.fileno())
+            times.append((time.perf_counter() - began) * 1000)
+            time.sleep(max(0, 0.001 - times[-1] / 1000))
+    times.sort()
+    return {"writes": writes, "p50_ms": times[writes // 2], "p99_ms": times[int(writes * 0.99)]}
+
+
+def overhead(rounds=3):
+    """At 1,000/s without a model, side by side: a request that does nothing, a decision with
+    its store in memory, one with its store on disk, and the disk alone."""
+    found = {"nothing (GET /healthz)": [], "store in memory": [], "store on disk": [], "the disk alone": []}
+    for _ in range(rounds):
+        with Server(fixed, "/dev/shm"):
+            steady(1000, 3)
+            found["nothing (GET /healthz)"].append(steady(1000, 15, path="/healthz"))
+            found["store in memory"].append(steady(1000, 15))
+        with Server(fixed):
+            steady(1000, 3)
+            found["store on disk"].append(steady(1000, 15))
+        found["the disk alone"].append(disk())
+    middle = lambda runs, figure: round(sorted(run[figure] for run in runs)[rounds // 2], 3)
+    return {"rounds": rounds} | {
+        name: {figure: middle(runs, figure) for figure in ("p50_ms", "p99_ms")} for name, runs in found.items()
+    }
 
 
 def soak(seconds, rate=100):
@@ -119,7 +153,10 @@ def soak(seconds, rate=100):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--soak", type=int, default=0, help="seconds, in place of all else; 600 is ten minutes")
+    parser.add_argument("--overhead", action="store_true", help="only what a decision costs without a model")
     arguments = parser.parse_args()
+    if arguments.overhead:
+        return write("no_model_overhead", overhead())
     if arguments.soak:
         return write("soak", soak(arguments.soak))
     result = {
@@ -128,9 +165,9 @@ def main():
         "date": time.strftime("%Y-%m-%d"),
         "turn_characters": len(TURN),
     }
+    result["no_model_overhead"] = overhead()
     with Server(fixed):
         steady(1000, 3)
-        result["no_model_at_1000_per_s"] = steady(1000, 20)
         result["no_model_closed_loop"] = wrk(15, 32, 100_000)
     with Server(model) as server:
         steady(100, 3)

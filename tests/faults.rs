@@ -39,14 +39,19 @@ fn kill_in_rounds(place: &Place, rounds: u64) {
     let acknowledged = Mutex::new(Acknowledged::new());
     for round in 0..rounds {
         let mut server = place.serve();
-        let stop = AtomicBool::new(false);
+        let (stop, began) = (AtomicBool::new(false), Instant::now());
+        let answered = || acknowledged.lock().expect("no panic").len();
+        let before = answered();
         let pid = server.child.id().to_string();
         std::thread::scope(|scope| {
             for client in 0..CLIENTS {
                 let (server, stop, log) = (&server, &stop, &acknowledged);
                 scope.spawn(move || ask_until_killed(server, client, stop, log));
             }
-            std::thread::sleep(Duration::from_millis(10 + 37 * round % 110));
+            while answered() == before && began.elapsed() < Duration::from_secs(20) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            std::thread::sleep(Duration::from_millis(37 * round % 110));
             let killed = Command::new("kill").args(["-9", &pid]).status().expect("kill");
             assert!(killed.success());
             stop.store(true, Ordering::Relaxed);

@@ -426,6 +426,7 @@ mod tests {
             unsafe_reply: p(0.5),
             replies: Scores::uniform(p(0.5)),
             harms: Scores::uniform(p(0.5)),
+            risk_tenths: None,
         }
     }
 

@@ -23,8 +23,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let tenants = Arc::new(Tenants::new([Tenant::new(DEFAULT, Policy::default())]));
     let service = Service::new(Arc::new(fixed::fixed()), Store::in_file(Path::new(&store))?);
     let keep = Duration::from_hours(24);
-    let running =
-        Running { tenants, watched: None, key: None, keep, keep_names: keep, tls: None, tell: |_| {} };
+    let running = Running {
+        tenants,
+        watched: None,
+        key: None,
+        keep,
+        keep_names: keep,
+        behind_proxies: 0,
+        tls: None,
+        tell: |_| {},
+    };
     run(listen.parse()?, service, running, |_| {})?;
     Ok(())
 }

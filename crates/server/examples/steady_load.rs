@@ -7,8 +7,8 @@
 //! cargo run --release -p mindrail-server --example steady_load -- 127.0.0.1:8399 1000 20 8
 //! ```
 //!
-//! Arguments: address, requests for each second, seconds, connections. It asks this
-//! machine only, and ends by itself.
+//! Arguments: address, requests for each second, seconds, connections, and a path where it
+//! is another one, which is asked by GET. It asks this machine only, and ends by itself.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -19,8 +19,12 @@ const BODY: &str = "{\"messages\": [{\"role\": \"user\", \"content\": \"i have n
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [address, rate, seconds, connections] =
-        <[String; 4]>::try_from(arguments).map_err(|_| "expected address, rate, seconds, connections")?;
+    let (path, arguments) = match &arguments[..] {
+        [four @ .., path] if path.starts_with('/') => (path.clone(), four.to_vec()),
+        four => ("/v1/guard".to_owned(), four.to_vec()),
+    };
+    let [address, rate, seconds, connections] = <[String; 4]>::try_from(arguments)
+        .map_err(|_| "expected address, rate, seconds, connections, and at most a path")?;
     let address: SocketAddr = address.parse()?;
     if !address.ip().is_loopback() {
         return Err("expected an address of this machine".into());
@@ -32,7 +36,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let threads: Vec<_> = (0..connections)
         .map(|first| {
             let due = move |number: u32| began + each * (first + number * connections);
-            std::thread::spawn(move || ask(address, rate * seconds / connections, due))
+            {
+                let path = path.clone();
+                std::thread::spawn(move || ask(address, &path, rate * seconds / connections, due))
+            }
         })
         .collect();
     let mut times = Vec::new();
@@ -52,13 +59,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// Asks so often over one connection, each at its time.
-fn ask(address: SocketAddr, requests: u32, due: impl Fn(u32) -> Instant) -> std::io::Result<Vec<Duration>> {
+fn ask(
+    address: SocketAddr,
+    path: &str,
+    requests: u32,
+    due: impl Fn(u32) -> Instant,
+) -> std::io::Result<Vec<Duration>> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream.try_clone()?);
+    let (method, body) = if path == "/v1/guard" { ("POST", BODY) } else { ("GET", "") };
     let request = format!(
-        "POST /v1/guard HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{BODY}",
-        BODY.len()
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
     );
     let mut times = Vec::with_capacity(requests as usize);
     for number in 0..requests {

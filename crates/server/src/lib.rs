@@ -108,7 +108,8 @@ pub fn run(
         tell,
     });
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let debtor = Arc::clone(&service);
+    let served = runtime.block_on(async {
         tokio::spawn(forget(Arc::clone(&service), (keep, keep_names), tell));
         tokio::spawn(tidy(Arc::clone(&service)));
         tokio::spawn(pay(Arc::clone(&service), tell));
@@ -145,7 +146,12 @@ pub fn run(
                     .await
             }
         }
-    })
+    });
+    if debtor.pay().is_err() {
+        let service::Debt { waiting, .. } = debtor.debt();
+        tell(&format!("{waiting} decisions that the store has not taken are lost with this process"));
+    }
+    served
 }
 
 /// Time limits for callers that dawdle.
@@ -240,11 +246,12 @@ async fn pay(service: Arc<service::Service>, tell: fn(&str)) {
         every.tick().await;
         let debtor = Arc::clone(&service);
         let paid = tokio::task::spawn_blocking(move || debtor.pay()).await;
-        let could_not = matches!(paid, Ok(Err(_)));
+        let could_not = !matches!(paid, Ok(Ok(())));
         if could_not && !owes {
             tell("decisions wait to be written until the store answers; do not end this process before that");
         } else if owes && !could_not {
-            tell("the decisions that waited are written");
+            let service::Debt { lost, .. } = service.debt();
+            tell(&format!("the decisions that waited are written; {lost} were more than can wait"));
         }
         owes = could_not;
     }

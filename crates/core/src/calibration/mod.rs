@@ -94,6 +94,10 @@ pub struct Calibration {
     pub replies: Scores<ReplyClass>,
     /// A harm category at or above its threshold is called present.
     pub harms: Scores<Harm>,
+    /// How often risk was in each tenth after a user turn of conversations that trained
+    /// nothing, with which a service compares its own; none where a bundle does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub risk_tenths: Option<[u64; 10]>,
 }
 
 impl Calibration {
@@ -182,6 +186,7 @@ mod tests {
             unsafe_reply: half,
             replies: Scores::uniform(half),
             harms: Scores::uniform(half),
+            risk_tenths: None,
         }
     }
 

@@ -34,6 +34,7 @@ pub(super) fn calibration() -> Calibration {
         unsafe_reply: p(0.5),
         replies: Scores::uniform(p(0.5)),
         harms: Scores::uniform(p(0.5)),
+        risk_tenths: None,
     }
 }
 

@@ -71,8 +71,21 @@ pub(super) fn fit(held_out: &[Scored], sharpness: f32) -> Result<BundleCalibrati
         unsafe_reply: unsafe_threshold(&scorer, &halves.thresholds),
         replies: Scores::uniform(probability(0.5)),
         harms: Scores::uniform(probability(0.5)),
+        risk_tenths: Some(risk_tenths(&scorer, held_out)),
     };
     Ok(BundleCalibration { blend, calibration })
+}
+
+/// How often risk is in each tenth after a user turn of the corpus, its authors left out.
+fn risk_tenths(scorer: &Scorer, held_out: &[Scored]) -> [u64; 10] {
+    let mut tenths = [0; 10];
+    for view in held_out.iter().filter(|scored| scored.onsets.is_some()).map(|scored| &scored.views[0]) {
+        for turns in 1..=view.len() {
+            let risk = scorer.risk(&view[..turns]).get();
+            tenths[((risk * 10.0) as usize).min(9)] += 1;
+        }
+    }
+    tenths
 }
 
 /// Shares of the deep part that are tried where ranking or onsets decide.
@@ -621,6 +634,7 @@ fn crisis_only(alert: f32, confirm: f32) -> Calibration {
         unsafe_reply: Probability::ONE,
         replies: Scores::uniform(Probability::ONE),
         harms: Scores::uniform(Probability::ONE),
+        risk_tenths: None,
     }
 }
 

@@ -68,6 +68,7 @@ pub(crate) fn fixed() -> Fixed {
         unsafe_reply: p(0.5),
         replies: Scores::uniform(p(0.5)),
         harms: Scores::uniform(p(0.5)),
+        risk_tenths: None,
     };
     let identity = ModelIdentity { name: "fixed".into(), version: "1".into(), sha256: "0".repeat(64) };
     Fixed(calibration, identity)

@@ -40,6 +40,7 @@ use mindrail_core::policy::Policy;
 use mindrail_core::policy::date::Date;
 use mindrail_core::policy::offer::Person;
 use mindrail_core::policy::words::Occasion;
+use opentelemetry::Context;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -86,7 +87,8 @@ impl Asked {
             let body = read(&parts.headers, body).await?;
             let request: R = read_json(&body, shape)?;
             let chosen = choose(&parts, &request)?;
-            let asking = Asking { caller, key: None, request: Vec::new(), began };
+            let asking =
+                Asking { caller, key: None, request: Vec::new(), began, context: Context::current() };
             shared.decide(asking, move |service, call| work(service, &request, chosen, call)).await
         };
         let done = done.await;

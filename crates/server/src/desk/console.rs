@@ -18,6 +18,7 @@ use mindrail_core::conversation::{Role, Turn};
 use mindrail_core::language::Language;
 use mindrail_core::policy::offer::{Offer, Person};
 use mindrail_core::reader::{ReadOptions, read as read_conversation};
+use opentelemetry::Context;
 use serde::{Deserialize, Serialize};
 
 use super::course::Course;
@@ -195,7 +196,7 @@ async fn decide(
     let turns = turns.into_iter().map(|turn| Turn { role: turn.role, text: turn.text }).collect();
     let messages = Messages { turns, unread };
     let caller = Caller { tenant: Arc::clone(tenant) };
-    let asking = Asking { caller, key: None, request: Vec::new(), began };
+    let asking = Asking { caller, key: None, request: Vec::new(), began, context: Context::current() };
     let answer = shared.decide(asking, move |service, call| {
         Ok(service.judge_read(&request, &messages, call)?.into_exercise())
     });

@@ -225,6 +225,7 @@ fn drift(visit: &Visit, known: &Known, role: DeskRole) -> Markup {
                 }
                 (Some(_), None) => { p.notice { (tongue.fill(Phrase::DriftFew, &[&FEWEST_FOR_DRIFT.to_string()])) } }
             }
+            @if let Some(own) = &visit.shared.service.judge_of().calibration().risk_tenths { (against_bundle(tongue, &now, own)) }
             @if total > 0 { (distribution(tongue, &now, same)) }
             @if role == DeskRole::Admin && total >= FEWEST_FOR_DRIFT {
                 form.line method="post" action="/desk/dashboard/freeze" {
@@ -233,6 +234,15 @@ fn drift(visit: &Visit, known: &Known, role: DeskRole) -> Markup {
                     button type="submit" { (visit.say(Phrase::Freeze)) }
                 }
             }
+        }
+    }
+}
+
+/// How far the period is from the conversations that the bundle was tested on.
+fn against_bundle(tongue: Tongue, now: &[u64; BINS], own: &[u64; BINS]) -> Markup {
+    html! {
+        @if let Some(drift) = Drift::between(now, own) {
+            p.muted { (tongue.fill(Phrase::DriftFromBundle, &[&tongue.number(&format!("{:.3}", drift.index))])) }
         }
     }
 }

@@ -6,6 +6,7 @@
 //! The provider says who somebody is and nothing else: what they may do is decided here,
 //! by the name under which they were added.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -81,6 +82,33 @@ pub(super) enum IdentityError {
     Token(String),
 }
 
+/// Words by which a provider says that there is no code or token (RFC 6749, 4.1.2.1 and
+/// 5.2; `OpenID` Connect Core 1.0, 3.1.2.6). Others may hold anything and are not repeated.
+const ERRORS: [&str; 14] = [
+    "access_denied",
+    "consent_required",
+    "interaction_required",
+    "invalid_client",
+    "invalid_grant",
+    "invalid_request",
+    "invalid_scope",
+    "login_required",
+    "server_error",
+    "temporarily_unavailable",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "unsupported_response_type",
+    "account_selection_required",
+];
+
+impl IdentityError {
+    /// The provider sent somebody back without a code.
+    pub(super) fn sent_back(error: Option<&str>) -> Self {
+        let known = error.and_then(|error| ERRORS.into_iter().find(|known| *known == error));
+        Self::Provider(format!("it sent no code, and says {}", known.unwrap_or("nothing of why")))
+    }
+}
+
 /// What a log-in that is under way is known by.
 pub(super) struct UnderWay<'a> {
     /// The cookie's secret.
@@ -133,7 +161,7 @@ struct Tokens {
 impl Provider {
     /// Where somebody goes to show who they are.
     pub(super) async fn begin(&self, under_way: &UnderWay<'_>) -> Result<String, IdentityError> {
-        let found = self.discover(&client()?).await?;
+        let found = self.discover().await?;
         let digest = ring::digest::digest(&ring::digest::SHA256, under_way.verifier().as_bytes());
         let challenge = URL_SAFE_NO_PAD.encode(digest);
         let query = form_urlencoded::Serializer::new(String::new())
@@ -152,8 +180,7 @@ impl Provider {
 
     /// The name of whoever comes back with a code.
     pub(super) async fn end(&self, code: &str, under_way: &UnderWay<'_>) -> Result<String, IdentityError> {
-        let client = client()?;
-        let found = self.discover(&client).await?;
+        let found = self.discover().await?;
         let verifier = under_way.verifier();
         let form = form_urlencoded::Serializer::new(String::new())
             .append_pair("grant_type", "authorization_code")
@@ -162,22 +189,24 @@ impl Provider {
             .append_pair("code_verifier", &verifier)
             .finish();
         let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-        let asked = client
+        let asked = CLIENT
             .post(&found.token_endpoint)
             .basic_auth(encoded(&self.client_id), Some(encoded(&self.client_secret)))
             .header("content-type", "application/x-www-form-urlencoded")
             .header("accept", "application/json")
             .body(form);
         let tokens: Tokens = answer("token_endpoint", asked).await?;
-        let keys: JwkSet = answer("jwks_uri", client.get(&found.jwks_uri)).await?;
+        let keys: JwkSet = answer("jwks_uri", CLIENT.get(&found.jwks_uri)).await?;
         self.name_in(&tokens.id_token, &keys, &under_way.nonce())
     }
 
-    async fn discover(&self, client: &reqwest::Client) -> Result<Discovered, IdentityError> {
+    async fn discover(&self) -> Result<Discovered, IdentityError> {
         let address = format!("{}/.well-known/openid-configuration", self.issuer.trim_end_matches('/'));
-        let found: Discovered = answer("openid-configuration", client.get(address)).await?;
+        let found: Discovered = answer("openid-configuration", CLIENT.get(address)).await?;
         if found.issuer != self.issuer {
-            return Err(IdentityError::Provider("openid-configuration names another issuer".to_owned()));
+            let problem = "openid-configuration: found another issuer than the configuration names, \
+                perhaps by a slash at the end";
+            return Err(IdentityError::Provider(problem.to_owned()));
         }
         Ok(found)
     }
@@ -185,7 +214,13 @@ impl Provider {
     /// The name that a token holds, if it is the provider's, for this client, for this
     /// log-in and for now (OpenID Connect Core 1.0, 3.1.3.7).
     fn name_in(&self, token: &str, keys: &JwkSet, nonce: &str) -> Result<String, IdentityError> {
-        let wrong = |error: jsonwebtoken::errors::Error| IdentityError::Token(error.to_string());
+        // The words of a reader of JSON would repeat what it read.
+        let wrong = |error: jsonwebtoken::errors::Error| match error.kind() {
+            ErrorKind::Json(_) | ErrorKind::Base64(_) | ErrorKind::Utf8(_) => {
+                IdentityError::Token("it cannot be read".to_owned())
+            }
+            _ => IdentityError::Token(error.to_string()),
+        };
         let _ = PROVIDER.install_default();
         let header = jsonwebtoken::decode_header(token).map_err(wrong)?;
         let key = key_of(keys, header.kid.as_deref())
@@ -207,7 +242,8 @@ impl Provider {
         if text("azp").is_some_and(|party| party != self.client_id) {
             return Err(IdentityError::Token("another client asked for it".to_owned()));
         }
-        if self.name_claim == "email" && claims.get("email_verified") == Some(&Value::Bool(false)) {
+        let is_verified = matches!(claims.get("email_verified"), None | Some(Value::Bool(true)));
+        if self.name_claim == "email" && !is_verified {
             return Err(IdentityError::Token("the provider has not verified the email".to_owned()));
         }
         text(&self.name_claim)
@@ -224,10 +260,11 @@ fn key_of<'a>(keys: &'a JwkSet, id: Option<&str>) -> Option<&'a Jwk> {
     }
 }
 
-fn client() -> Result<reqwest::Client, IdentityError> {
-    let client = crate::tls::client().timeout(LONGEST_CALL).build();
-    client.map_err(|_| IdentityError::Provider("no client could be made".to_owned()))
-}
+/// Asks all providers; it keeps no connection open, since hardly anybody logs in.
+static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
+    let client = crate::tls::client().timeout(LONGEST_CALL).pool_max_idle_per_host(0).build();
+    client.expect("the settings are fixed, and the root certificates are in the program")
+});
 
 /// An answer of the provider of a bearable size. What it sent is in no message.
 async fn answer<T: DeserializeOwned>(what: &str, asked: reqwest::RequestBuilder) -> Result<T, IdentityError> {
@@ -380,6 +417,7 @@ mod tests {
             ("nonce", Value::Null),
             ("azp", json!("another")),
             ("email_verified", json!(false)),
+            ("email_verified", json!("false")),
             ("email", Value::Null),
             ("sub", Value::Null),
         ] {

@@ -4,6 +4,7 @@
 //! machine busy. It is counted in memory, by each server for itself.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
 use crate::rate::Rate;
@@ -30,7 +31,7 @@ pub(super) struct Limits {
 pub(super) struct Attempt<'a> {
     pub(super) tenant: &'a str,
     pub(super) name: &'a str,
-    pub(super) address: std::net::IpAddr,
+    pub(super) address: IpAddr,
 }
 
 impl Attempt<'_> {
@@ -57,6 +58,13 @@ impl Limits {
             clear_at.insert(key, clear);
         }
         true
+    }
+
+    /// Takes one try off the rate of an address, where no name is tried.
+    pub(super) fn take_of(&self, address: IpAddr, now_ms: u64) -> bool {
+        let mut clear_at = self.clear_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = clear_at.entry(format!("address {address}")).or_default();
+        OF_ADDRESS.take(*due, now_ms).map(|clear| *due = clear).is_ok()
     }
 
     /// Gives the try back that a right password took.

@@ -40,15 +40,19 @@ fn form(visit: &Visit, wrong: Option<Phrase>) -> Markup {
     let tenants = visit.shared.tenants.all();
     let several = tenants.len() > 1;
     let with_password = tenants.values().any(|tenant| opens_by_password(tenant));
-    let providers = tenants.values().filter(|tenant| tenant.provider.is_some());
+    let with_provider = tenants.values().any(|tenant| tenant.provider.is_some());
     html! {
         section.card.narrow {
             h1 { (visit.say(Phrase::LogIn)) }
             @if let Some(words) = wrong { p.error role="alert" { (visit.say(words)) } }
-            @for tenant in providers {
-                p { a.button href={ "/desk/login/with?tenant=" (tenant.name) } {
-                    @if several { (visit.tongue.fill(Phrase::SignOnWith, &[&tenant.name])) } @else { (visit.say(Phrase::SignOnAt)) }
-                } }
+            @if with_provider {
+                form.stacked method="get" action="/desk/login/with" {
+                    @if several {
+                        label for="organisation" { (visit.say(Phrase::Organisation)) }
+                        input #organisation name="tenant" required autocomplete="organization" autocapitalize="none";
+                    }
+                    button type="submit" { (visit.say(Phrase::SignOnAt)) }
+                }
             }
             @if with_password { form.stacked method="post" action="/desk/login" {
                 (token(visit))

@@ -13,6 +13,7 @@ use crate::tenant::Tenant;
 
 /// Sends somebody to the provider of a tenant.
 pub(super) async fn go(visit: Visit) -> Result<Response, Response> {
+    check_rate(&visit)?;
     let fields = Fields::of_query(&visit.uri);
     let tenants = visit.shared.tenants.all();
     let only = tenants.values().next().filter(|_| tenants.len() == 1);
@@ -29,6 +30,7 @@ pub(super) async fn go(visit: Visit) -> Result<Response, Response> {
 
 /// Takes somebody back from the provider.
 pub(super) async fn back(visit: Visit, headers: HeaderMap) -> Result<Response, Response> {
+    check_rate(&visit)?;
     let fields = Fields::of_query(&visit.uri);
     let (Some(state), Some(secret)) = (fields.get("state"), visit.sign_on_secret(&headers)) else {
         return Err(unknown(&visit));
@@ -40,10 +42,8 @@ pub(super) async fn back(visit: Visit, headers: HeaderMap) -> Result<Response, R
     if under_way.state() != state {
         return Err(unknown(&visit));
     }
-    let code = fields.get("code").ok_or_else(|| {
-        // The provider's own word for it (RFC 6749, 4.1.2.1) is none of a person.
-        failed(&visit, &IdentityError::Provider("it sent no code".to_owned()))
-    })?;
+    let code =
+        fields.get("code").ok_or_else(|| failed(&visit, &IdentityError::sent_back(fields.get("error"))))?;
     let name = provider.end(code, &under_way).await.map_err(|error| failed(&visit, &error))?;
     let (of, known) = (tenant.name.clone(), name.clone());
     let found = visit.ask(move |store| store.user(&of, &known)).await?;
@@ -68,6 +68,14 @@ pub(super) async fn back(visit: Visit, headers: HeaderMap) -> Result<Response, R
 
 fn with_provider(tenant: &Tenant) -> Option<(&Tenant, &Provider)> {
     tenant.provider.as_deref().map(|provider| (tenant, provider))
+}
+
+/// That an address does not keep the provider busy.
+fn check_rate(visit: &Visit) -> Result<(), Response> {
+    if visit.shared.desk.limits.take_of(visit.address, visit.now_ms) {
+        return Ok(());
+    }
+    Err(notice(visit, StatusCode::TOO_MANY_REQUESTS, Phrase::NotTaken, Phrase::TooManyTries))
 }
 
 /// A log-in that this browser has not begun, or not here.

@@ -323,10 +323,12 @@ impl Fields {
 /// From where the outermost of so many proxies was asked: each puts that at the end, and
 /// what stands before those of ours anybody could have written.
 fn forwarded_for(headers: &HeaderMap, proxies: usize) -> Option<IpAddr> {
-    let lines = headers.get_all("x-forwarded-for").into_iter().filter_map(|value| value.to_str().ok());
-    let addresses: Vec<&str> = lines.flat_map(|line| line.split(',')).map(str::trim).collect();
+    let lines = headers.get_all("x-forwarded-for").into_iter();
+    let lines: Vec<_> = lines.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+    let addresses: Vec<&str> = lines.iter().flat_map(|line| line.split(',')).map(str::trim).collect();
     let place = addresses.len().checked_sub(proxies).filter(|_| proxies > 0)?;
-    addresses.get(place)?.parse().ok()
+    let address = addresses.get(place)?;
+    address.parse().ok().or_else(|| Some(address.parse::<SocketAddr>().ok()?.ip()))
 }
 
 /// The language that a browser asks for first, of those that the desk speaks.
@@ -391,5 +393,9 @@ mod tests {
         assert_eq!(of(&several, 4), None);
         assert_eq!(of(&headers(&[]), 1), None);
         assert_eq!(of(&headers(&[("x-forwarded-for", "unknown")]), 1), None);
+        assert_eq!(of(&headers(&[("x-forwarded-for", "10.0.0.9:71")]), 1).as_deref(), Some("10.0.0.9"));
+        let mut torn = headers(&[("x-forwarded-for", "1.1.1.1")]);
+        torn.append("x-forwarded-for", HeaderValue::from_bytes(b"\xff, 10.0.0.8").unwrap());
+        assert_eq!(of(&torn, 1).as_deref(), Some("10.0.0.8"));
     }
 }

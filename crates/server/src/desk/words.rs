@@ -117,7 +117,6 @@ phrases! {
     Organisation: "Organisation", "Organisation";
     Password: "Password", "Mot de passe";
     WrongLogIn: "Name or password is not right.", "Le nom ou le mot de passe n’est pas correct.";
-    SignOnWith: "Log in with {}", "Se connecter avec {}";
     SignOnAt: "Single sign-on", "Authentification unique";
     SignOnNotBegun: "This login was not begun here, or too long ago. Go back and begin anew.", "Cette connexion n’a pas été commencée ici, ou l’a été il y a trop longtemps. Revenez en arrière et recommencez.";
     SignOnFailed: "The identity provider could not confirm who you are. Whoever runs the server finds the reason in its log.", "Le fournisseur d’identité n’a pas pu confirmer qui vous êtes. La personne qui gère le serveur en trouve la raison dans son journal.";
@@ -272,6 +271,7 @@ phrases! {
     DriftSmall: "More than chance, but small.", "Plus que le hasard, mais faible.";
     DriftSome: "Some shift: look at what has changed.", "Un certain déplacement : voyez ce qui a changé.";
     DriftLarge: "A large shift: thresholds may not hold any more.", "Un fort déplacement : les seuils ne tiennent peut-être plus.";
+    DriftFromBundle: "PSI against the synthetic conversations that the model was tested on: {}. What people write to you may well be different from these, and that is no fault; a change over the months is what matters.", "PSI face aux conversations synthétiques sur lesquelles le modèle a été testé : {}. Ce qu’on vous écrit peut très bien en différer, sans qu’il y ait de défaut ; c’est le changement au fil des mois qui compte.";
     ReferenceIsOf: "The reference is of", "La référence est de";
     Freeze: "Freeze this period as the reference", "Figer cette période comme référence";
     DistributionPicture: "Shares of decisions by tenths of risk; the table below says the same.", "Parts des décisions par dixièmes de risque ; le tableau ci-dessous dit la même chose.";

@@ -56,8 +56,8 @@ pub(super) struct Access {
     /// SHA-256 of the environment's key.
     environment: Option<String>,
     known: Mutex<Option<Arc<Keys>>>,
-    /// Held by the request that asks the store.
-    asking: tokio::sync::Mutex<()>,
+    /// Held by the request that asks the store; when that was done last.
+    asking: tokio::sync::Mutex<Option<Instant>>,
     /// When the requests of a key are forgotten, by the key's name, in microseconds from
     /// the beginning.
     due: Mutex<HashMap<String, u64>>,
@@ -156,16 +156,22 @@ impl Shared {
     }
 
     /// The keys as they are believed to be: while one request asks the store, the others
-    /// go on with what is known.
+    /// go on with what was known a moment ago.
     async fn keys(self: &Arc<Self>) -> Result<Arc<Keys>, Failure> {
-        match self.access.known() {
-            Some(keys) if keys.at.elapsed() < BELIEVED => Ok(keys),
-            Some(keys) if keys.at.elapsed() < BELIEVED_WITHOUT_STORE => {
-                let Ok(asking) = self.access.asking.try_lock() else { return Ok(keys) };
-                Ok(self.ask_keys(asking).await.unwrap_or(keys))
-            }
-            _ => self.keys_anew().await,
+        let known = self.access.known();
+        if let Some(keys) = known.as_ref().filter(|keys| keys.at.elapsed() < BELIEVED) {
+            return Ok(Arc::clone(keys));
         }
+        let asking = match (&known, self.access.asking.try_lock()) {
+            (_, Ok(asking)) => asking,
+            (Some(keys), Err(_)) if keys.at.elapsed() < 2 * BELIEVED => return Ok(Arc::clone(keys)),
+            _ => self.access.asking.lock().await,
+        };
+        if let Some(keys) = self.access.known().filter(|keys| keys.at.elapsed() < BELIEVED) {
+            return Ok(keys);
+        }
+        let believed = known.filter(|keys| keys.at.elapsed() < BELIEVED_WITHOUT_STORE);
+        self.ask_keys(asking).await.or_else(|failure| believed.ok_or(failure))
     }
 
     /// The keys as the store has them now, so that a new key opens at once. It is asked a
@@ -175,19 +181,23 @@ impl Shared {
         let arrived = Instant::now();
         let asking = self.access.asking.lock().await;
         let known = self.access.known();
-        if let Some(keys) = &known {
-            let age = keys.at.elapsed();
-            if keys.at >= arrived || (keys.by_digest.is_empty() && age < A_MOMENT) {
-                return Ok(Arc::clone(keys));
-            }
-            tokio::time::sleep(A_MOMENT.saturating_sub(age)).await;
+        let age = asking.map(|at| at.elapsed());
+        if let Some(keys) = &known
+            && (keys.at >= arrived || (keys.by_digest.is_empty() && age < Some(A_MOMENT)))
+        {
+            return Ok(Arc::clone(keys));
         }
-        let believed = known.filter(|keys| keys.at.elapsed() < BELIEVED_WITHOUT_STORE);
-        self.ask_keys(asking).await.or_else(|failure| believed.ok_or(failure))
+        tokio::time::sleep(age.map_or(Duration::ZERO, |age| A_MOMENT.saturating_sub(age))).await;
+        let none = known.filter(|keys| keys.by_digest.is_empty());
+        self.ask_keys(asking).await.or_else(|failure| none.ok_or(failure))
     }
 
-    async fn ask_keys(self: &Arc<Self>, _asking: AsyncGuard<'_, ()>) -> Result<Arc<Keys>, Failure> {
+    async fn ask_keys(
+        self: &Arc<Self>,
+        mut asking: AsyncGuard<'_, Option<Instant>>,
+    ) -> Result<Arc<Keys>, Failure> {
         let at = Instant::now();
+        *asking = Some(at);
         let by_digest = self.ask_store(Store::keys_by_digest).await?;
         let keys = Arc::new(Keys { by_digest, at });
         *self.access.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&keys));

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
+use opentelemetry::Context;
 use serde::de::DeserializeOwned;
 
 use super::{Asking, Failure, Shared, idempotency_key, json_response, read, read_json};
@@ -42,7 +43,7 @@ where
         let key = idempotency_key(&parts.headers)?;
         let body = read(&parts.headers, body).await?;
         let request: R = read_json(&body, shape)?;
-        let asking = Asking { caller, key, request: body, began };
+        let asking = Asking { caller, key, request: body, began, context: Context::current() };
         shared.decide(asking, move |service, call| work(service, &request, call)).await
     };
     let done = done.await;

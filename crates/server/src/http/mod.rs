@@ -223,12 +223,14 @@ pub(crate) struct Asking {
     pub(crate) request: Vec<u8>,
     /// When it came.
     pub(crate) began: Instant,
+    /// Below which span it is done.
+    pub(crate) context: Context,
 }
 
 impl Asking {
     /// Does something with it as a call that is made now.
     fn call<T>(self, work: impl FnOnce(Call<'_>) -> T) -> T {
-        let Self { caller, key, request, began } = self;
+        let Self { caller, key, request, began, context: _ } = self;
         let (idempotency_key, at_ms) = (key.as_deref(), now_ms());
         work(Call { tenant: &caller.tenant, idempotency_key, at_ms, began, request: &request })
     }
@@ -297,7 +299,7 @@ impl Shared {
     ) -> Result<Answer<T>, Undecided> {
         let core = Arc::clone(&self.cores).acquire_owned().await.map_err(|_| Undecided::Overloaded)?;
         let service = Arc::clone(&self.service);
-        let context = Context::current();
+        let context = asking.context.clone();
         let job = tokio::task::spawn_blocking(move || {
             let _under_way = context.attach();
             asking.call(|call| {

@@ -31,6 +31,7 @@ use std::time::Instant;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
+use opentelemetry::Context;
 use serde_json::{Map, Value, json};
 
 pub use self::upstream::{KeyStyle, OnRevise, SupportNote, Upstream, UpstreamError, UpstreamSettings};
@@ -83,7 +84,7 @@ async fn answer(shared: &Arc<Shared>, request: Request, began: Instant) -> Resul
     let (caller, upstream) = caller(shared, &parts.headers).await?;
     let body = read(&parts.headers, body).await?;
     let asked = Asked::read(&parts.headers, &body)?;
-    let asker = Asker { shared: Arc::clone(shared), caller, began };
+    let asker = Asker { shared: Arc::clone(shared), caller, began, context: Context::current() };
     Talk::begin(asker, upstream, asked).await?.answer(&parts.headers).await
 }
 

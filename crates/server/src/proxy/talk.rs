@@ -16,6 +16,7 @@ use mindrail_core::policy::fail::{PersonFail, ReplyFail, UpstreamFail};
 use mindrail_core::policy::words::Occasion;
 use mindrail_core::verdict::{ReplyAction, UserAction};
 use mindrail_llm::relay::Form;
+use opentelemetry::Context;
 use serde_json::{Map, Value, json};
 
 use super::flow::{Fate, MOST_CHOICES, Reason, spoken};
@@ -37,12 +38,14 @@ pub(super) struct Asker {
     pub(super) shared: Arc<Shared>,
     pub(super) caller: Caller,
     pub(super) began: Instant,
+    /// The request's span, which goes on while a stream does.
+    pub(super) context: Context,
 }
 
 impl Asker {
     fn asking(&self) -> Asking {
-        let (caller, began) = (self.caller.clone(), self.began);
-        Asking { caller, key: None, request: Vec::new(), began }
+        let Self { caller, began, context, .. } = self.clone();
+        Asking { caller, key: None, request: Vec::new(), began, context }
     }
 
     /// The verdict on the person's side, on disk wherever that can be.

@@ -54,6 +54,7 @@ impl Weather {
             unsafe_reply: p(0.5),
             replies: Scores::uniform(p(0.5)),
             harms: Scores::uniform(p(0.5)),
+            risk_tenths: None,
         };
         let identity = ModelIdentity { name: "weather".into(), version: "1".into(), sha256: "0".repeat(64) };
         Self { calibration, identity }

@@ -1,7 +1,9 @@
 //! What could not be written when it was decided: while the store does not answer, the
 //! policy's fail modes say what people get, and these decisions are owed to the trail, to
-//! the counsellors and to the webhooks. They are held in memory and written when the
-//! store answers again; a process that ends before that takes them with it.
+//! the counsellors and to the webhooks. They are held in memory, without their texts, and
+//! written when the store answers again, at least once: where the store broke off while one
+//! was written, it may stand there twice. A process that ends before that takes them with
+//! it.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{Decided, Service};
 use crate::audit::Status;
-use crate::store::{Commit, StoreError};
+use crate::store::{Commit, Scanned, StoreError};
 
 /// Decisions that are held. Of more than these, escalations stay longest.
 const MOST: usize = 4_096;
@@ -57,6 +59,9 @@ impl Service {
             commit.decision.status = Status::Degraded;
             commit.session = None;
             commit.said.clear();
+            // No text lies in memory for as long as the store is away.
+            let (salt, digest) = commit.scanned.digest();
+            commit.scanned = Scanned::Digest(salt, digest);
             self.owed.push(commit);
         }
         decided.answer

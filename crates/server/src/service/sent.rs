@@ -152,6 +152,7 @@ impl Service {
         decided.answer.action = decided.answer.action.max(least);
         for commit in &mut decided.commits {
             commit.decision.action = wire(&decided.answer.action);
+            commit.decision.resources_offered |= decided.answer.action > UserAction::Allow;
         }
         Ok(self.owe(decided))
     }

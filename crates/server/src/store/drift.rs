@@ -1,5 +1,6 @@
 //! The distribution of risk that an operator has frozen, with which later periods are
-//! compared. The bundle holds none: what a service's people write decides it.
+//! compared. The bundle's own (`Calibration::risk_tenths`) is of conversations that were
+//! written for its tests: what a service's people write is another thing.
 
 use super::sql::values;
 use super::{Store, StoreError};

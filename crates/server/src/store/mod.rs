@@ -137,13 +137,35 @@ pub struct Alarm {
     pub targets: Vec<String>,
 }
 
+/// What was scanned, or what is kept of it.
+#[derive(Debug, Clone)]
+pub enum Scanned {
+    /// All of it, of which a salted digest is kept.
+    Bytes(Vec<u8>),
+    /// Its digest, and the salt.
+    Digest([u8; 16], String),
+}
+
+impl Scanned {
+    /// Salt and digest.
+    pub(crate) fn digest(&self) -> ([u8; 16], String) {
+        match self {
+            Self::Bytes(bytes) => {
+                let salt = random::<16>();
+                (salt, salted(&salt, bytes))
+            }
+            Self::Digest(salt, digest) => (*salt, digest.clone()),
+        }
+    }
+}
+
 /// A decision on its way to disk.
 #[derive(Debug, Clone)]
 pub struct Commit {
     /// The decision; its digests are filled in here.
     pub decision: Decision,
     /// What was scanned.
-    pub scanned: Vec<u8>,
+    pub scanned: Scanned,
     /// The caller's name for the conversation.
     pub conversation: Option<String>,
     /// The caller's name for the person.
@@ -159,6 +181,7 @@ pub struct Commit {
 impl Commit {
     /// A decision that leaves nothing but its entry in the trail.
     pub fn of(decision: Decision, scanned: Vec<u8>) -> Self {
+        let scanned = Scanned::Bytes(scanned);
         let (conversation, person, session, alarm) = (None, None, None, None);
         Self { decision, scanned, conversation, person, session, said: Vec::new(), alarm }
     }
@@ -306,23 +329,35 @@ impl Store {
             *slot = None;
         }
         drop(slot);
-        let new = self.connect()?;
-        work(&mut **lock(connection).insert(new))
+        let asking = self.ask()?;
+        // Who asked before may have made it.
+        if lock(connection).is_none() {
+            let new = self.connect(&asking)?;
+            *lock(connection) = Some(new);
+        }
+        drop(asking);
+        let broken = || DatabaseError("the connection broke off".to_owned());
+        work(&mut **lock(connection).as_mut().ok_or_else(broken)?)
     }
 
-    /// A new connection. While the database cannot be reached, one caller in a while finds
-    /// out whether it can, and the others are told at once that it cannot: whoever decides
-    /// what a person gets without it must not wait.
-    fn connect(&self) -> Result<Box<dyn Connection>, StoreError> {
+    /// Waits for its turn to connect. While the database cannot be reached, one caller in a
+    /// while finds out whether it can, and the others are told at once that it cannot:
+    /// whoever decides what a person gets without it must not wait.
+    fn ask(&self) -> Result<MutexGuard<'_, ()>, StoreError> {
         let unreachable = || lock(&self.unreachable).clone();
-        let _asking = match (unreachable(), self.asking.try_lock()) {
+        let asking = match (unreachable(), self.asking.try_lock()) {
             (_, Ok(asking)) => asking,
             (Some((_, error)), Err(TryLockError::WouldBlock)) => return Err(error),
             (_, Err(_)) => lock(&self.asking),
         };
-        if let Some((_, error)) = unreachable().filter(|(at, _)| at.elapsed() < ASK_AGAIN) {
-            return Err(error);
+        match unreachable().filter(|(at, _)| at.elapsed() < ASK_AGAIN) {
+            Some((_, error)) => Err(error),
+            None => Ok(asking),
         }
+    }
+
+    /// A new connection, for whoever has waited for its turn.
+    fn connect(&self, _turn: &MutexGuard<'_, ()>) -> Result<Box<dyn Connection>, StoreError> {
         let made = self.place.connect();
         *lock(&self.unreachable) = made.as_ref().err().map(|error| (Instant::now(), error.clone()));
         made
@@ -343,7 +378,7 @@ impl Store {
         self.place.is_there()?;
         match connection.begin() {
             Err(_) if connection.is_broken() => {
-                *connection = self.connect()?;
+                *connection = self.connect(&self.ask()?)?;
                 Ok(connection.begin()?)
             }
             begun => Ok(begun?),
@@ -403,6 +438,10 @@ impl Store {
     /// [`StoreError::Answered`] when the key has, and [`StoreError::Database`]; nothing
     /// is written then. With [`StoreError::InDoubt`] that is not known.
     pub fn commit(&self, commits: Vec<Commit>, key: Option<NewAnswer>) -> Result<Vec<u64>, StoreError> {
+        // While somebody finds out whether the database can be reached, nobody queues behind.
+        if lock(&self.unreachable).is_some() {
+            drop(self.ask()?);
+        }
         let (done, told) = sync_channel(1);
         lock(&self.waiting).push(Waiting { commits, key, done });
         // Whoever gets the writer next has written for all who waited, or does it now.
@@ -412,7 +451,7 @@ impl Store {
         }
         let waiting = std::mem::take(&mut *lock(&self.waiting));
         match self.begin(&mut writer) {
-            Ok(()) => write::all(&mut writer, waiting, || self.connect()),
+            Ok(()) => write::all(&mut writer, waiting, || self.connect(&self.ask()?)),
             Err(error) => write::refuse(waiting, &error),
         }
         told.recv().unwrap_or_else(|_| Err(DatabaseError("a writer broke off".to_owned()).into()))

@@ -119,7 +119,7 @@ impl Store {
             WHERE closed_ms IS NULL AND acknowledged_ms IS NULL AND due_ms < $1
                 AND NOT EXISTS (SELECT 1 FROM audit
                     WHERE audit.sequence = review.sequence AND audit.entry LIKE '%\"origin\":\"console\"%')";
-        self.read(|connection| {
+        self.look(|connection| {
             let mut count = |sql: &str, values: &[Value]| -> Result<u64, StoreError> {
                 Ok(connection.first(sql, values)?.map_or(Ok(0), |row| row.get(0))?)
             };

@@ -3,12 +3,13 @@
 
 use super::sql::{Row, values};
 use super::{PAGE, Store, StoreError};
-use crate::audit::{ChainError, Entry};
+use crate::audit::{ChainError, Entry, Status};
 use crate::seal::{PlaceOf, SealError, TextKey};
 use mindrail_core::conversation::Turn;
 
 /// How far clocks of replicas may stand apart: entries are in the order in which they
-/// were written, and their times in that order but for this.
+/// were written, and their times in that order but for this, and but for those that were
+/// decided without the store and written later.
 const CLOCKS_APART_MS: u64 = 60 * 60 * 1000;
 
 /// A stretch of time, in milliseconds since 1970.
@@ -52,7 +53,7 @@ impl Store {
             for row in &rows {
                 let entry = entry(row)?;
                 below = entry.sequence;
-                if entry.decision.at_ms < oldest {
+                if entry.decision.at_ms < oldest && entry.decision.status != Status::Degraded {
                     return Ok(());
                 }
                 if entry.decision.tenant == tenant && period.holds(entry.decision.at_ms) {

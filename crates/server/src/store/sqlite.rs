@@ -83,7 +83,7 @@ impl Sqlite {
         let done = connection.first("PRAGMA wal_checkpoint(TRUNCATE)", &[])?;
         let is_busy = done.map_or(Ok(0_u64), |row| row.get(0))? != 0;
         if is_busy {
-            let problem = "it is erased, but a reader kept what was there in the log of changes; erase again";
+            let problem = "it is erased, but a reader keeps what was there in the log of changes: erase again, which takes it out and finds nothing else";
             return Err(DatabaseError(problem.to_owned()));
         }
         Ok(())

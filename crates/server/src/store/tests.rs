@@ -377,7 +377,7 @@ fn a_store_that_is_full_writes_nothing_says_so_and_goes_on_when_there_is_room() 
     let most =
         |pages: u64| lock(&store.writer).query(&format!("PRAGMA max_page_count = {pages}"), &[]).unwrap();
     most(pages);
-    let large = || Commit { scanned: vec![0; 10], ..advanced(0, 3_000) };
+    let large = || Commit { scanned: Scanned::Bytes(vec![0; 10]), ..advanced(0, 3_000) };
     let error = write(&store, large()).unwrap_err();
     assert!(error.to_string().contains("full"), "{error}");
     assert!(store.session("default", "c").unwrap().is_none());
@@ -545,4 +545,25 @@ fn a_database_that_cannot_be_reached_is_asked_by_one_in_a_while_and_the_others_d
     std::thread::sleep(ASK_AGAIN);
     store.session("t", "c").unwrap_err();
     assert_eq!(asked(), 2 * once, "once, and once more");
+}
+
+#[test]
+fn what_was_written_late_does_not_hide_what_was_decided_after_it() {
+    use super::reading::Period;
+    use crate::audit::Status;
+    const HOUR_MS: u64 = 60 * 60 * 1000;
+    for database in databases() {
+        let store = database.open();
+        let at = |at_ms, status| {
+            let mut commit = commit(None);
+            (commit.decision.at_ms, commit.decision.status) = (at_ms, status);
+            write(&store, commit).unwrap();
+        };
+        at(9 * HOUR_MS, Status::Ok);
+        at(HOUR_MS, Status::Degraded);
+        let mut found = Vec::new();
+        let period = Period { from_ms: 8 * HOUR_MS, until_ms: 10 * HOUR_MS };
+        store.entries_in("default", period, |entry, _| found.push(entry.sequence)).unwrap();
+        assert_eq!(found, [1]);
+    }
 }

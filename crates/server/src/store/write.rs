@@ -37,7 +37,11 @@ pub(super) fn all(
         (Ok(()), Some(written)) => Ok(written.results),
         // All was written and the commit was not answered.
         (Err(error), Some(written)) if connection.is_broken() => {
-            match connect().and_then(|mut new| is_in_the_trail(&mut *new, &written.end)) {
+            let asked = connect().and_then(|new| {
+                *connection = new;
+                is_in_the_trail(&mut **connection, &written.end)
+            });
+            match asked {
                 Ok(true) => Ok(written.results),
                 Ok(false) => Err(error),
                 Err(_) => Err(StoreError::InDoubt),
@@ -125,9 +129,9 @@ fn end(connection: &mut dyn Connection) -> Result<End, StoreError> {
 
 /// Puts an entry at the trail's end.
 fn append(connection: &mut dyn Connection, end: &mut End, commit: &Commit) -> Result<(), StoreError> {
-    let salt = random::<16>();
+    let (salt, digest) = commit.scanned.digest();
     let mut decision = commit.decision.clone();
-    decision.digest = salted(&salt, &commit.scanned);
+    decision.digest = digest;
     decision.conversation = commit.conversation.as_ref().map(|name| salted(&salt, name.as_bytes()));
     decision.person = commit.person.as_ref().map(|name| salted(&salt, name.as_bytes()));
     let entry = Entry { sequence: end.sequence + 1, previous: end.hash.clone(), decision };
