@@ -62,6 +62,23 @@ fn tenants_cannot_see_each_other() {
 }
 
 #[test]
+fn a_key_is_made_for_a_tenant_that_can_be_and_is_in_the_configuration_that_is_named() {
+    let place = Place::file();
+    place.folder.write("mindrail.toml", TWO_TENANTS);
+    let make = |arguments: &[&str]| place.run(&[&["keys", "make"], arguments].concat());
+    for (arguments, said) in [
+        (&["--tenant", "bad name!"][..], "expected 1 to 64 letters"),
+        (&["--tenant", "west", "--config", "mindrail.toml"], "names no tenant"),
+        (&["--config", "mindrail.toml"], "names no tenant"),
+    ] {
+        let ran = make(arguments);
+        assert!(ran.code == Some(1) && ran.stderr.contains(said), "{arguments:?}: {}", ran.stderr);
+    }
+    let ran = make(&["--tenant", "north", "--config", "mindrail.toml"]);
+    assert!(ran.code == Some(0) && ran.stderr.contains("there was no such store"), "{}", ran.stderr);
+}
+
+#[test]
 fn a_key_opens_its_scopes_until_it_is_revoked_and_no_more_often_than_its_rate() {
     for place in Place::all() {
         let (id, key) = make_key(&place, &["--scopes", "guard", "--per-minute", "3"]);
@@ -116,8 +133,13 @@ fn a_policy_that_changes_is_taken_up_and_a_bad_one_leaves_the_old_and_says_so() 
         answer["policy"]["sha256"].as_str().expect("a hash").to_owned()
     };
     let first = hash();
-    place.folder.write("own.toml", policy.replacen("release = 0.5", "release = 0.25", 1));
+    let other = policy.replacen("release = 0.5", "release = 0.25", 1);
+    place
+        .folder
+        .write("own.toml", other.replacen("rule = \"on\"\nat_high_risk", "rule = \"off\"\nat_high_risk", 1));
     eventually("the policy changes", || hash() != first);
+    let warning = "tenant default: rules about the person are off: risk";
+    eventually("a rule that is off is told", || server.said().iter().any(|line| line.contains(warning)));
     let second = hash();
     place.folder.write("own.toml", "version = 1");
     eventually("the fault is told", || server.said().iter().any(|line| line.contains("stays as it was")));

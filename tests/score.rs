@@ -1,5 +1,7 @@
 //! `mindrail score`.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use mindrail_core::assessment::NotEvaluatedReason;
 use serde_json::Value;
 
@@ -72,8 +74,14 @@ fn lines_with_helplines_keep_the_contract_too() {
 /// The verdicts on `tests/data/single_messages.jsonl`, which its author wrote apart
 /// from the corpus: whose ids begin so, and what was done about them.
 fn verdicts_on_single_messages(beginning: &str) -> Vec<(String, String)> {
+    let verdicts = verdicts_on("tests/data/single_messages.jsonl");
+    verdicts.into_iter().filter(|(id, _)| id.starts_with(beginning)).collect()
+}
+
+/// What is done about each conversation of a file, by its id.
+fn verdicts_on(file: &str) -> Vec<(String, String)> {
     let folder = Folder::new();
-    let input = repository("tests/data/single_messages.jsonl");
+    let input = repository(file);
     let input = input.to_str().expect("UTF-8");
     let ran = folder.run(&["score", "--input", input, "--output", "out.jsonl"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
@@ -81,8 +89,35 @@ fn verdicts_on_single_messages(beginning: &str) -> Vec<(String, String)> {
     lines(&folder.read("out.jsonl"))
         .iter()
         .map(|line| (text(&line["id"]), text(&line["verdict"]["action"])))
-        .filter(|(id, _)| id.starts_with(beginning))
         .collect()
+}
+
+/// The verdicts on `tests/data/bare_answers.jsonl`, whose author wrote it apart from the
+/// corpus: of those that expect this, how often each action.
+fn actions_on_bare_answers(expected: &str) -> BTreeMap<String, usize> {
+    let file = "tests/data/bare_answers.jsonl";
+    let text = std::fs::read_to_string(repository(file)).expect("the file");
+    let expecting = lines(&text)
+        .into_iter()
+        .filter(|line| line["expected"] == expected)
+        .map(|line| line["id"].as_str().expect("an id").to_owned());
+    let expecting: BTreeSet<String> = expecting.collect();
+    verdicts_on(file).into_iter().filter(|(id, _)| expecting.contains(id)).fold(
+        BTreeMap::new(),
+        |mut counts, (_, action)| {
+            *counts.entry(action).or_default() += 1;
+            counts
+        },
+    )
+}
+
+#[test]
+fn a_bare_answer_means_what_was_asked_before_it() {
+    let (harmless, grave) = (actions_on_bare_answers("harmless"), actions_on_bare_answers("grave"));
+    let count = |of: &BTreeMap<String, usize>, action: &str| of.get(action).copied().unwrap_or(0);
+    assert_eq!((harmless.values().sum::<usize>(), grave.values().sum::<usize>()), (50, 30));
+    assert!(count(&harmless, "escalate") <= 2, "{harmless:?}");
+    assert!(count(&grave, "allow") == 0, "{grave:?}");
 }
 
 #[test]

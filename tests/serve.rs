@@ -128,6 +128,58 @@ fn bad_requests_are_told_by_code_and_place_and_never_by_their_words() {
 }
 
 #[test]
+fn an_error_says_of_which_field_and_of_which_kind_what_was_found_is() {
+    let place = Place::file();
+    let server = place.serve();
+    let said = |request: &Value| {
+        let (status, answer) = server.guard(request);
+        assert_eq!(status, 422, "{answer}");
+        answer["error"]["message"].as_str().expect("a message").to_owned()
+    };
+    let messages = json!([user("hello there")]);
+    let cases = [
+        (json!({"messages": "hello"}), "messages: ", "found a string"),
+        (json!({"messages": messages, "age": "16"}), "age: ", "found a string"),
+        (json!({"messages": messages, "age": 400}), "age: ", "found a value out of range"),
+        (json!({"messages": messages, "country": "ca"}), "country: ", "found a code of another form"),
+        (json!({"messages": messages, "conversationId": "c"}), "", "found a field that is not known"),
+        (json!({}), "", "found an object that lacks a field"),
+    ];
+    for (request, field, found) in cases {
+        let said = said(&request);
+        assert!(said.starts_with(field) && said.contains(found), "{request}: {said}");
+    }
+}
+
+#[test]
+fn a_reply_without_words_is_not_evaluated_and_not_shown() {
+    let place = Place::file();
+    let server = place.serve();
+    let request = json!({"messages": [user("hello there")], "candidates": ["", "Hello! How are you?"]});
+    let (status, answer) = server.post("/v1/guard/reply", &request);
+    assert_eq!((status, &answer["best"]), (200, &json!(1)), "{answer}");
+    let last = &answer["candidates"][1];
+    assert_eq!((&last["place"], &last["action"]), (&json!(0), &json!("revise")), "{answer}");
+    assert_eq!(last["not_evaluated"][0]["reason"], "empty_turn", "{answer}");
+}
+
+#[test]
+fn a_start_that_is_refused_leaves_no_store_behind() {
+    let place = Place::file();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    for arguments in [&["serve", "--listen", &address][..], &["serve", "--listen", "0.0.0.0:0"]] {
+        let ran = place.run(arguments);
+        assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+        assert!(!place.folder.path("mindrail.db").exists(), "{}", ran.stderr);
+    }
+    assert_eq!(place.run(&["serve", "--keep-days", "0"]).code, Some(2));
+    place.folder.write("empty.db", "");
+    let ran = place.run(&["audit", "verify", "--store", "empty.db"]);
+    assert!(ran.code == Some(1) && ran.stderr.contains("the file is empty"), "{}", ran.stderr);
+}
+
+#[test]
 fn with_a_key_nobody_else_is_answered_and_without_one_only_this_machine() {
     for place in Place::all() {
         let server = place.serve_with(&[], &[("MINDRAIL_API_KEY", "a-long-secret")]);

@@ -174,10 +174,12 @@ impl Server {
 }
 
 /// What a server may say on standard error: nothing of a conversation.
-const SAYINGS: [&str; 3] = [
+const SAYINGS: [&str; 5] = [
     "mindrail: the configuration ",
     "mindrail: the certificate ",
     "mindrail: what is old could not be forgotten ",
+    "mindrail: the store is new: ",
+    "mindrail: tenant default: rules about the person are off: ",
 ];
 
 impl Drop for Server {

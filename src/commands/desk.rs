@@ -31,6 +31,10 @@ pub(crate) enum Desk {
 
 #[derive(Debug, Args)]
 pub(crate) struct List {
+    /// Of one tenant only.
+    #[arg(long)]
+    tenant: Option<String>,
+
     #[command(flatten)]
     of: StoreOf,
 }
@@ -88,7 +92,7 @@ impl Desk {
     pub(crate) fn run(self) -> anyhow::Result<Exit> {
         match self {
             Self::AddUser(add) => add.run(),
-            Self::List(List { of }) => list(&of),
+            Self::List(list) => list.run(),
             Self::Disable(named) => disable(&named),
             Self::SetPassword(set) => set.run(),
         }
@@ -127,6 +131,7 @@ impl AddUser {
                 "NAME: expected 1 to {LONGEST_USER_NAME} characters, none of them a control character or a space at an end"
             );
         }
+        of.check_tenant(tenant)?;
         let chosen = self.chosen.password()?;
         let user = DeskUser {
             tenant: tenant.clone(),
@@ -163,14 +168,22 @@ fn disable(Named { name, tenant, of }: &Named) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn list(of: &StoreOf) -> anyhow::Result<Exit> {
-    let row = |user: &DeskUser| {
-        let state =
-            user.disabled_ms.map_or_else(|| "active".to_owned(), |ms| format!("disabled {}", date(ms)));
-        let since = date(user.created_ms);
-        format!("{}\t{}\t{}\t{}\t{since}\t{state}\n", user.tenant, user.name, user.role, user.language.tag())
-    };
-    let rows: Vec<String> = of.open()?.users(None)?.iter().map(row).collect();
-    print(&format!("tenant\tname\trole\tlanguage\tsince\tstate\n{}", rows.concat()))?;
-    Ok(Exit::Done)
+impl List {
+    fn run(self) -> anyhow::Result<Exit> {
+        let row = |user: &DeskUser| {
+            let state =
+                user.disabled_ms.map_or_else(|| "active".to_owned(), |ms| format!("disabled {}", date(ms)));
+            let since = date(user.created_ms);
+            format!(
+                "{}\t{}\t{}\t{}\t{since}\t{state}\n",
+                user.tenant,
+                user.name,
+                user.role,
+                user.language.tag()
+            )
+        };
+        let rows: Vec<String> = self.of.open()?.users(self.tenant.as_deref())?.iter().map(row).collect();
+        print(&format!("tenant\tname\trole\tlanguage\tsince\tstate\n{}", rows.concat()))?;
+        Ok(Exit::Done)
+    }
 }

@@ -75,6 +75,7 @@ impl Keys {
 impl Make {
     fn run(self) -> anyhow::Result<Exit> {
         const DAY_MS: u64 = 86_400_000;
+        self.store.check_tenant(&self.tenant)?;
         let now_ms = now_ms();
         let new = NewKey {
             tenant: &self.tenant,

@@ -1,17 +1,17 @@
 //! `mindrail serve`: the guard behind HTTP.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use mindrail_server::config::{Config, Watched};
+use mindrail_server::config::{Config, Watched, check_tenant};
 use mindrail_server::proxy::{Upstream, UpstreamSettings};
 use mindrail_server::service::Service;
 use mindrail_server::store::Store;
-use mindrail_server::tenant::Tenants;
+use mindrail_server::tenant::{DEFAULT, Tenants};
 use mindrail_server::{Running, run};
 
 use super::{Exit, Judging, complain};
@@ -74,7 +74,7 @@ pub(crate) struct Serve {
 
     /// Days after which a conversation that does not go on is forgotten. The audit
     /// trail, which holds no text, stays [default: 30].
-    #[arg(long, value_name = "DAYS")]
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..))]
     keep_days: Option<u32>,
 }
 
@@ -103,14 +103,31 @@ pub(crate) struct StoreOf {
 }
 
 impl StoreOf {
+    /// That a name can be a tenant's, and is one's of the configuration where that is named.
+    pub(crate) fn check_tenant(&self, tenant: &str) -> anyhow::Result<()> {
+        check_tenant(tenant).map_err(|problem| anyhow::anyhow!("--tenant: {problem}"))?;
+        let Some(file) = &self.config else { return Ok(()) };
+        let config = Config::read(file)?;
+        let is_there =
+            config.tenants.contains_key(tenant) || (config.tenants.is_empty() && tenant == DEFAULT);
+        if !is_there {
+            bail!("{}: names no tenant {tenant:?}", file.display());
+        }
+        Ok(())
+    }
+
     fn storing(&self) -> anyhow::Result<Storing> {
         let config = self.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
         Ok(self.storing.clone().or(&config))
     }
 
-    /// Opens the store; a file is made where it is missing.
+    /// Opens the store; a file is made where it is missing, which is said.
     pub(crate) fn open_or_make(&self) -> anyhow::Result<Store> {
-        self.storing()?.open_or_make()
+        let storing = self.storing()?;
+        if storing.is_missing()? {
+            complain(&format!("{}: made, since there was no such store", storing.name()?.1));
+        }
+        storing.open_or_make()
     }
 
     /// Opens a store that is there: reading must not make one.
@@ -143,17 +160,23 @@ impl Storing {
     /// Opens a store that is there: reading must not make one.
     fn open(&self) -> anyhow::Result<Store> {
         let (name, shown) = self.name()?;
-        if self.store_url_env.is_none() && !Path::new(&name).is_file() {
+        if self.is_missing()? {
             bail!("{shown}: no such store");
+        }
+        if self.store_url_env.is_none() && std::fs::metadata(&name)?.len() == 0 {
+            bail!("{shown}: the file is empty, expected a store");
         }
         Store::open(&name).context(shown)
     }
 
+    /// Whether the store is a file that is not there.
+    fn is_missing(&self) -> anyhow::Result<bool> {
+        Ok(self.store_url_env.is_none() && !Path::new(&self.name()?.0).is_file())
+    }
+
     /// Whether there is a store that has a key.
     fn has_keys(&self) -> anyhow::Result<bool> {
-        let (name, _) = self.name()?;
-        let is_missing = self.store_url_env.is_none() && !Path::new(&name).is_file();
-        Ok(!is_missing && !self.open()?.keys()?.is_empty())
+        Ok(!self.is_missing()? && !self.open()?.keys()?.is_empty())
     }
 
     /// The same, with what a configuration says where nothing is said here.
@@ -189,6 +212,11 @@ impl Serve {
         let tenants = Arc::new(Tenants::new(tenants));
         let watched = (!file.as_os_str().is_empty()).then(|| Watched::new(file, &config, policy));
         let days = self.keep_days.or(config.keep_days).unwrap_or(KEEP_DAYS);
+        if days == 0 {
+            bail!(
+                "keep_days: found 0, expected at least 1: conversations would be forgotten while they go on"
+            );
+        }
         let long = |days: u32| Duration::from_secs(u64::from(days) * 86_400);
         let (keep, keep_names) = (long(days), long(config.keep_names_days.unwrap_or(KEEP_NAMES_DAYS)));
         if keep_names < keep {
@@ -196,6 +224,9 @@ impl Serve {
                 "keep_names_days: found fewer days than keep_days: what is kept of a person must be found by their name"
             );
         }
+        // A start that is refused leaves no store behind.
+        let listener = TcpListener::bind(listen).with_context(|| listen.to_string())?;
+        let is_new = storing.is_missing()?;
         let service = Service::new(Arc::new(self.judging.assessor()?), storing.open_or_make()?);
         let scheme = if config.tls.is_some() { "https" } else { "http" };
         let running = Running {
@@ -208,8 +239,13 @@ impl Serve {
             tls: config.tls,
             tell: complain,
         };
-        run(listen, service, running, |address| complain(&format!("listening on {scheme}://{address}")))
-            .with_context(|| listen.to_string())?;
+        let listening = |address| {
+            complain(&format!("listening on {scheme}://{address}"));
+            if is_new {
+                complain("the store is new: there is no trail and no key in it yet");
+            }
+        };
+        run(listener, service, running, listening).with_context(|| listen.to_string())?;
         Ok(Exit::Done)
     }
 }

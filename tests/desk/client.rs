@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -65,7 +65,8 @@ impl Server {
                 tls: None,
                 tell: |_| {},
             };
-            run(([127, 0, 0, 1], 0).into(), service, running, |address| {
+            let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+            run(listener, service, running, |address| {
                 tell.send(address).expect("who waits");
             })
         });

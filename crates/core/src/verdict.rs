@@ -60,6 +60,8 @@ pub enum RuleName {
     UnsafeReply,
     HarmfulReply,
     NotEvaluated,
+    /// A human was called while it could not be kept: of a server, not of a policy.
+    OpenReview,
 }
 
 /// The label that a reason is about. On the wire it is the label's own name;

@@ -16,17 +16,18 @@ use serde::{Deserialize, Serialize};
 use crate::architecture::outputs;
 use crate::bundle::{Blend, Bundle, BundleError, Mix};
 use crate::context::Context;
+use crate::ellipsis::{asked, is_bare_answer};
 use crate::encoder::{Encoder, TensorSource};
 use crate::kernel::{affine, dot, sigmoid, softmax};
 use crate::tokenizer::{Extent, Tokenizer};
 use crate::train::{CONVERSATION_OUTPUTS, TURN_VECTOR_NORM, WideMemory, WidePart, reply_input};
-use crate::wide::Speaker;
+use crate::wide::{Alphabet, Speaker, features};
 
 /// Version of the layout of [`EmbeddedState`].
-const STATE_VERSION: u32 = 3;
+const STATE_VERSION: u32 = 4;
 
-/// What the embedded assessor remembers: about 6 KB, however long the
-/// conversation.
+/// What the embedded assessor remembers: about 6 KB, and as much again after a question,
+/// however long the conversation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EmbeddedState {
@@ -41,6 +42,20 @@ pub struct EmbeddedState {
     pools: Vec<Pool>,
     language: LanguageCounts,
     user_turns: usize,
+    /// What the listener has asked just now.
+    asked: Option<Asked>,
+}
+
+/// A question as the person would say it, in numbers: what a bare answer to it says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    /// One for each segment.
+    vectors: Vec<Vec<f32>>,
+    /// Hashed words and pairs.
+    features: Vec<u32>,
+    /// The wide part's logits of the sixteen onsets.
+    wide_turn: Vec<f32>,
 }
 
 /// A running `log(mean(exp(r z))) / r`.
@@ -192,13 +207,30 @@ impl EmbeddedAssessor {
             .collect()
     }
 
+    /// What a listener's turn asks, as the person would say it.
+    fn asked(&self, plain: &str) -> Option<Asked> {
+        let text = asked(plain)?;
+        Some(Asked {
+            vectors: self.vectors(&self.tokenizer.segments(&text).segments),
+            features: features(&text, Speaker::Person, Alphabet::Words),
+            wide_turn: self.wide.turn(&text),
+        })
+    }
+
     /// Scores a user turn: each segment is a step of the context, and the turn
-    /// has the highest score of its segments.
+    /// has the highest score of its segments. A bare answer says what was asked, too.
     fn push_user(&self, state: &mut EmbeddedState, reading: &Reading) -> UserScores {
+        let asked = state.asked.take().filter(|_| is_bare_answer(&reading.plain));
+        let mut wide_turn = self.wide.turn(&reading.plain);
+        if let Some(asked) = &asked {
+            self.wide.remember_features(&mut state.wide, asked.features.clone(), Speaker::Person);
+            wide_turn.iter_mut().zip(&asked.wide_turn).for_each(|(own, asked)| *own = own.max(*asked));
+        }
         self.wide.remember(&mut state.wide, &reading.plain, Speaker::Person);
         state.language.read(&reading.plain);
         let mut deep = vec![f32::NEG_INFINITY; outputs::USER];
-        for vector in &reading.vectors {
+        let said = asked.iter().flat_map(|asked| &asked.vectors).chain(&reading.vectors);
+        for vector in said {
             state.context = self.context.step(vector, Role::User, &state.context);
             let logits = self.user_head.logits(&[vector.as_slice(), &state.context].concat());
             deep.iter_mut().zip(logits).for_each(|(d, l)| *d = d.max(l));
@@ -208,7 +240,6 @@ impl EmbeddedAssessor {
             pool.push(logit, self.sharpness);
         }
         state.user_turns += 1;
-        let wide_turn = self.wide.turn(&reading.plain);
         let (risk, signals) = self.conversation_scores(state, |output| deep[output]);
         UserScores {
             risk,
@@ -249,6 +280,7 @@ impl EmbeddedAssessor {
         for vector in &reading.vectors {
             state.context = self.context.step(vector, Role::Assistant, &state.context);
         }
+        state.asked = self.asked(&reading.plain);
         worst_reply(deep.iter().map(|deep| reply_scores(&self.blend, deep, &wide)))
     }
 
@@ -282,6 +314,7 @@ impl Assessor for EmbeddedAssessor {
             pools: vec![Pool::EMPTY; CONVERSATION_OUTPUTS],
             language: LanguageCounts::default(),
             user_turns: 0,
+            asked: None,
         }
     }
 

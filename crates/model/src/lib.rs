@@ -11,6 +11,7 @@ pub mod assessor;
 pub mod bench;
 pub mod bundle;
 mod context;
+mod ellipsis;
 pub mod encoder;
 pub mod evaluate;
 pub mod figures;

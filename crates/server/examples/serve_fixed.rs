@@ -33,6 +33,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         tls: None,
         tell: |_| {},
     };
-    run(listen.parse()?, service, running, |_| {})?;
+    run(std::net::TcpListener::bind(listen.as_str())?, service, running, |_| {})?;
     Ok(())
 }

@@ -199,7 +199,7 @@ impl Fault {
 
 impl TenantConfig {
     fn tenant(&self, name: &str, default: &Policy) -> Result<Tenant, Fault> {
-        check_tenant(name)?;
+        check_tenant(name).map_err(Fault::new)?;
         let minutes = self.review_within_minutes.map(|minutes| Duration::from_mins(minutes.into()));
         let text_key = self.keep_text_key_env.as_deref().map(text_key).transpose()?;
         let webhooks = self.webhooks.iter().map(WebhookConfig::webhook).collect::<Result<_, _>>()?;
@@ -222,12 +222,16 @@ impl TenantConfig {
     }
 }
 
-fn check_tenant(name: &str) -> Result<(), Fault> {
+/// Whether a name can be a tenant's.
+///
+/// # Errors
+/// What was expected.
+pub fn check_tenant(name: &str) -> Result<(), &'static str> {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if (1..=64).contains(&name.len()) && name.chars().all(fits) {
         return Ok(());
     }
-    Err(Fault::new("found another name, expected 1 to 64 letters, digits, `-` and `_`"))
+    Err("found another name, expected 1 to 64 letters, digits, `-` and `_`")
 }
 
 fn policy(file: &Path) -> Result<Policy, Fault> {

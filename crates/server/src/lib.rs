@@ -83,15 +83,14 @@ pub struct Running<'a> {
 /// `listening` hears the address.
 ///
 /// # Errors
-/// When the address cannot be listened on, the certificate cannot be used, or the
+/// When the certificate cannot be used, or the
 /// threads cannot be started.
 pub fn run(
-    listen: SocketAddr,
+    listener: TcpListener,
     service: service::Service,
     running: Running<'_>,
     listening: impl FnOnce(SocketAddr),
 ) -> std::io::Result<()> {
-    let listener = TcpListener::bind(listen)?;
     listener.set_nonblocking(true)?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let service = Arc::new(service);
@@ -111,9 +110,10 @@ pub fn run(
     let debtor = Arc::clone(&service);
     let served = runtime.block_on(async {
         tokio::spawn(forget(Arc::clone(&service), (keep, keep_names), tell));
-        tokio::spawn(tidy(Arc::clone(&service)));
+        tokio::spawn(tidy(Arc::clone(&service), tell));
         tokio::spawn(pay(Arc::clone(&service), tell));
         tokio::spawn(webhook::tell(Arc::clone(&service), Arc::clone(&tenants)));
+        tenants.all().values().filter_map(|tenant| tenant.warning()).for_each(|warning| tell(&warning));
         if let Some(watched) = watched {
             tokio::spawn(watch(watched, Arc::clone(&tenants), tell));
         }
@@ -199,6 +199,7 @@ async fn watch(mut watched: config::Watched, tenants: Arc<tenant::Tenants>, tell
                     format!("{} (policy {})", tenant.name, &tenant.policy.sha256()[..12])
                 };
                 let named: Vec<String> = new.iter().map(named).collect();
+                new.iter().filter_map(tenant::Tenant::warning).for_each(|warning| tell(&warning));
                 tenants.replace(new);
                 tell(&format!("the configuration was read anew: {}", named.join(", ")));
             }
@@ -228,13 +229,22 @@ async fn forget(service: Arc<service::Service>, (keep, keep_names): (Duration, D
     }
 }
 
-async fn tidy(service: Arc<service::Service>) {
+/// Brings the store's log into its file, and says when the file cannot be reached.
+async fn tidy(service: Arc<service::Service>, tell: fn(&str)) {
     let mut every = tokio::time::interval(TIDY_EVERY);
+    let mut was_there = true;
     loop {
         every.tick().await;
         let service = Arc::clone(&service);
         // What cannot be done now is done later: the log only grows meanwhile.
-        let _ = tokio::task::spawn_blocking(move || service.store().tidy()).await;
+        let tidied = tokio::task::spawn_blocking(move || service.store().tidy()).await;
+        let is_there = !matches!(tidied, Ok(Err(_)));
+        if let (true, Ok(Err(error))) = (was_there, tidied) {
+            tell(&format!("{error}"));
+        } else if is_there && !was_there {
+            tell("the store answers again");
+        }
+        was_there = is_there;
     }
 }
 
@@ -248,10 +258,15 @@ async fn pay(service: Arc<service::Service>, tell: fn(&str)) {
         let paid = tokio::task::spawn_blocking(move || debtor.pay()).await;
         let could_not = !matches!(paid, Ok(Ok(())));
         if could_not && !owes {
-            tell("decisions wait to be written until the store answers; do not end this process before that");
+            let why = paid.ok().and_then(Result::err).map_or_else(String::new, |error| error.to_string());
+            tell(&format!(
+                "decisions wait until the store answers ({why}); do not end this process before that"
+            ));
         } else if owes && !could_not {
             let service::Debt { lost, .. } = service.debt();
-            tell(&format!("the decisions that waited are written; {lost} were more than can wait"));
+            let lost =
+                if lost > 0 { format!("; {lost} could not be held and are lost") } else { String::new() };
+            tell(&format!("the decisions that waited are written{lost}"));
         }
         owes = could_not;
     }

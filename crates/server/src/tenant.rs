@@ -93,6 +93,16 @@ impl Tenant {
     }
 }
 
+impl Tenant {
+    /// What an operator should hear of its policy; none where every rule is on.
+    pub fn warning(&self) -> Option<String> {
+        let off = self.policy.person.off();
+        let name = &self.name;
+        (!off.is_empty())
+            .then(|| format!("tenant {name}: rules about the person are off: {}", off.join(", ")))
+    }
+}
+
 /// All tenants. They are replaced together when the configuration is read anew, and a
 /// request that has begun goes on with those that it began with.
 #[derive(Debug)]

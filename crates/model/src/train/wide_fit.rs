@@ -76,7 +76,11 @@ impl WideMemory {
 impl WidePart {
     /// Takes a turn into the memory.
     pub fn remember(&self, memory: &mut WideMemory, text: &str, speaker: Speaker) {
-        let mut hashes = features(text, speaker, Alphabet::Words);
+        self.remember_features(memory, features(text, speaker, Alphabet::Words), speaker);
+    }
+
+    /// Takes the features of a turn into the memory: its words and pairs.
+    pub fn remember_features(&self, memory: &mut WideMemory, mut hashes: Vec<u32>, speaker: Speaker) {
         hashes.retain(|&hash| memory.seen.insert(hash));
         memory.joint.add(&self.joint.sum(&hashes));
         match speaker {

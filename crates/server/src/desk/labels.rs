@@ -29,6 +29,10 @@ impl Tongue {
                 "Something could not be read, and is not taken for safe.",
                 "Quelque chose n’a pas pu être lu, et n’est pas tenu pour sûr.",
             ],
+            "open_review" => [
+                "A human was called while the conversation could not be kept.",
+                "Une personne a été appelée pendant que la conversation ne pouvait pas être conservée.",
+            ],
             _ => return wire.to_owned(),
         })
     }

@@ -151,7 +151,8 @@ impl Failure {
         let colon = if field.is_empty() { "" } else { ": " };
         let place = format!("{field}{colon}line {}, column {}", error.line(), error.column());
         if error.is_data() {
-            return Self::invalid(format!("{place}: found JSON of another shape, expected {shape}"));
+            let found = found(&error.to_string());
+            return Self::invalid(format!("{place}: found {found}, expected {shape}"));
         }
         Self::new(StatusCode::BAD_REQUEST, "invalid_json", format!("{place}: found no JSON"))
     }
@@ -184,6 +185,26 @@ impl Failure {
             "the request broke off inside; whether it was decided is not known",
         )
     }
+}
+
+/// What serde found, in a word of its own; the rest of what it says may repeat values.
+fn found(said: &str) -> &'static str {
+    const KINDS: [(&str, &str); 12] = [
+        ("unknown field", "a field that is not known"),
+        ("missing field", "an object that lacks a field"),
+        ("duplicate field", "a field that stands twice"),
+        ("invalid value", "a value out of range"),
+        ("invalid type: string", "a string"),
+        ("invalid type: integer", "a number"),
+        ("invalid type: floating point", "a number with a fraction"),
+        ("invalid type: boolean", "true or false"),
+        ("invalid type: null", "null"),
+        ("invalid type: sequence", "a list"),
+        ("invalid type: map", "an object"),
+        ("found `", "a code of another form"),
+    ];
+    let kind = KINDS.iter().find(|(begins, _)| said.starts_with(begins));
+    kind.map_or("JSON of another shape", |(_, words)| words)
 }
 
 impl From<ServiceError> for Failure {

@@ -13,7 +13,7 @@ use crate::service::{Call, Decided, Numbered, Service, ServiceError};
 use crate::store::keys::Scope;
 
 const GUARD_SHAPE: &str = "{\"messages\": [{\"role\": user, assistant or system, \"content\": a text}, ...]}, \
-    and beside them at most conversation_id and person_id (texts), country (as CA or CA-QC), age and first_turn (numbers from 0)";
+    and beside them at most conversation_id and person_id (texts), country (as CA or CA-QC, in capitals), age (a number, 0 to 255) and first_turn (a number from 0)";
 const REPLY_SHAPE: &str =
     "{\"candidates\": [a text, ...]}, and beside them conversation_id (a text) or messages";
 

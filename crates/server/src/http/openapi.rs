@@ -359,8 +359,12 @@ pub(super) fn reply_answer(_: &mut SchemaGenerator) -> Schema {
                         "place": {"type": "integer", "minimum": 0},
                         "decision": {"type": "integer", "minimum": 1},
                         "turn": {"$ref": "#/components/schemas/score.turn"},
+                        "action": {"enum": ["allow", "revise", "block"]},
+                        "not_evaluated": {
+                            "type": "array", "items": {"$ref": "#/components/schemas/score.not_evaluated"},
+                        },
                     },
-                    "required": ["place", "decision", "turn"],
+                    "required": ["place", "decision", "turn", "action", "not_evaluated"],
                     "additionalProperties": false,
                 },
             },

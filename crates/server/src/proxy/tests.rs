@@ -842,6 +842,10 @@ fn a_store_that_is_gone_cuts_nobody_off_and_lets_no_verdict_be_forgotten() {
     assert!(!got.head.contains("x-mindrail-decision"));
     let got = proxy.ask(&asking("hello there"));
     assert!(!got.body.contains("thorn"), "{}", got.body);
+    // Who was escalated stays so, while the store is away and after it is back.
+    let named = |text: &str| json!({"model": "m", "metadata": {"conversation_id": "c"}, "messages": [{"role": "user", "content": text}]});
+    let escalated = |text: &str| proxy.ask(&named(text)).content().contains(&proxy.says(Occasion::Escalate));
+    assert!(escalated("a dark cloud") && escalated("some flour"));
     proxy.service.pay().unwrap_err();
     std::fs::rename(proxy.folder.path().join("elsewhere.db"), proxy.folder.path().join("store.db")).unwrap();
     proxy.service.pay().unwrap();
@@ -849,11 +853,12 @@ fn a_store_that_is_gone_cuts_nobody_off_and_lets_no_verdict_be_forgotten() {
     assert!(owed.iter().all(|decision| decision.status == Status::Degraded));
     assert_eq!(
         owed.iter().map(|decision| decision.action.as_str()).collect::<Vec<_>>(),
-        ["escalate", "support", "block"]
+        ["escalate", "support", "block", "escalate", "escalate"]
     );
-    assert_eq!(proxy.service.store().backlog(0).unwrap().reviews_open, 1, "a counsellor hears of it");
+    assert_eq!(proxy.service.store().backlog(0).unwrap().reviews_open, 2, "a counsellor hears of both");
     proxy.service.pay().unwrap();
-    assert_eq!(proxy.trail().len(), 3, "once");
+    assert_eq!(proxy.trail().len(), 5, "once");
+    assert!(escalated("some flour"), "by the review that lies open");
     assert_eq!(
         assistant.received().last().unwrap().body["messages"][0]["role"],
         "system",

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{Decided, Service};
+use super::{Call, Decided, Service};
 use crate::audit::Status;
 use crate::store::{Commit, Scanned, StoreError};
 
@@ -65,6 +65,23 @@ impl Service {
             self.owed.push(commit);
         }
         decided.answer
+    }
+
+    /// Whether a human is owed a call to a conversation.
+    pub(super) fn owes_call(&self, conversation: Option<&str>, call: Call<'_>) -> bool {
+        let is_it = |commit: &Commit| {
+            commit.alarm.is_some()
+                && commit.decision.tenant == call.tenant.name
+                && commit.conversation.as_deref() == conversation
+        };
+        conversation.is_some() && self.owed.lock().iter().any(is_it)
+    }
+
+    /// Whether a human was called to a conversation while it could not be kept, and has not
+    /// closed its review: then how far it has got says nothing of that.
+    pub(super) fn is_called(&self, conversation: Option<&str>, call: Call<'_>) -> Result<bool, StoreError> {
+        let Some(name) = conversation else { return Ok(false) };
+        Ok(self.owes_call(conversation, call) || self.store.is_called_late(&call.tenant.name, name)?)
     }
 
     /// Writes what is owed, as far as the store answers.

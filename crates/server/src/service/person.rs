@@ -10,14 +10,15 @@
 use mindrail_core::assessment::NotEvaluatedReason;
 use mindrail_core::conversation::Turn;
 use mindrail_core::language::Language;
+use mindrail_core::policy::Policy;
 use mindrail_core::policy::jurisdictions::{Duty, Obligations, Scoring};
-use mindrail_core::policy::offer::Circumstances;
+use mindrail_core::policy::offer::{Circumstances, Person};
 use mindrail_core::policy::place::Place;
 use mindrail_core::policy::words::Occasion;
 use mindrail_core::reader::read_messages;
 use mindrail_core::report::Report;
 use mindrail_core::tracker::{Onset, Phase};
-use mindrail_core::verdict::UserAction;
+use mindrail_core::verdict::{Explanation, RuleName, UserAction};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -147,11 +148,13 @@ pub(super) struct TakenUp {
     pub(super) first: usize,
     /// How many of the request's messages are known already.
     pub(super) already: usize,
+    /// Whether a human was called to it while it could not be kept.
+    pub(super) called: bool,
 }
 
 impl TakenUp {
     pub(super) fn anew(course: Box<dyn UnderWay>, session: Option<Session>) -> Self {
-        Self { course, session, known: 0, first: 0, already: 0 }
+        Self { course, session, known: 0, first: 0, already: 0, called: false }
     }
 
     /// What the law asks to be shown now. That it was shown is taken as told.
@@ -208,7 +211,8 @@ impl Service {
         within("messages", messages.turns.len(), 1..=MOST_TURNS)?;
         check_name("conversation_id", request.conversation_id.as_deref())?;
         check_name("person_id", request.person_id.as_deref())?;
-        let taken_up = self.take_up(request, &messages.turns, call)?;
+        let mut taken_up = self.take_up(request, &messages.turns, call)?;
+        taken_up.called = self.is_called(request.conversation_id.as_deref(), call)?;
         let about = About {
             conversation: request.conversation_id.as_deref(),
             person: request.person_id.as_deref(),
@@ -233,7 +237,7 @@ impl Service {
         let scanned = Span { first: first as u64, turns: new.len() as u64 };
         let mut turns = Vec::new();
         let id = || about.conversation.map(str::to_owned);
-        let report = if obligations.scoring == Scoring::Disabled {
+        let mut report = if obligations.scoring == Scoring::Disabled {
             taken_up.course.unscored(id(), (first, new), circumstances)
         } else {
             for (turn, unread) in messages.from(taken_up.already) {
@@ -241,6 +245,9 @@ impl Service {
             }
             taken_up.course.report(id(), turns.clone(), circumstances)
         };
+        if taken_up.called {
+            call_again(&mut report, &*taken_up.course, circumstances, &call.tenant.policy);
+        }
         let notices = taken_up.notices(&obligations, &report, call);
         let decision = record::decision(self, call, Subject::Person, scanned).with_report(&report, &turns);
 
@@ -288,10 +295,12 @@ impl Service {
         let first = first.unwrap_or(known);
         let already = self.again(&session, (name, first), turns, call)?;
         match self.resume(&session, call.tenant) {
-            Some(course) => Ok(TakenUp { course, session: Some(session), known, first, already }),
+            Some(course) => {
+                Ok(TakenUp { course, session: Some(session), known, first, already, called: false })
+            }
             // All of it was sent again, so that it can be scored anew.
             None if request.first_turn == Some(0) => {
-                Ok(TakenUp { course: begin(), session: Some(session), known, first: 0, already: 0 })
+                Ok(TakenUp { known, ..TakenUp::anew(begin(), Some(session)) })
             }
             None => Err(ServiceError::OtherModel),
         }
@@ -324,6 +333,19 @@ impl Service {
         }
         Ok(known - first)
     }
+}
+
+/// What calls a human, though the turns that did are not kept.
+fn call_again(report: &mut Report, course: &dyn UnderWay, circumstances: &Circumstances, policy: &Policy) {
+    if report.verdict.action == UserAction::Escalate {
+        return;
+    }
+    let statement = "a human was called to this conversation while it could not be kept";
+    let reason = Explanation::of_fact(RuleName::OpenReview, UserAction::Escalate, statement, None);
+    report.verdict.action = UserAction::Escalate;
+    report.verdict.reasons.insert(0, reason);
+    let person = Person::of(circumstances, report.language.unwrap_or(Language::Mix), course.tracker());
+    report.resources = Some(policy.offer(&person, circumstances.today));
 }
 
 pub(super) fn new_session(at_ms: u64) -> Session {

@@ -1,5 +1,6 @@
 //! Replies that have not been shown.
 
+use mindrail_core::assessment::NotEvaluated;
 use mindrail_core::guard::GuardedTurn;
 use mindrail_core::policy::date::Date;
 use mindrail_core::policy::jurisdictions::Scoring;
@@ -48,8 +49,9 @@ pub struct Candidate {
     /// Scores and verdict, as of the turn that it would be.
     pub turn: TurnReport,
     /// What should happen to it.
-    #[serde(skip)]
     pub action: ReplyAction,
+    /// What of it was not looked at. Never to be read as "safe".
+    pub not_evaluated: Vec<NotEvaluated>,
     #[serde(skip)]
     unsafe_probability: f32,
 }
@@ -142,7 +144,8 @@ fn candidate(place: usize, guarded: GuardedTurn) -> Candidate {
     let unsafe_probability = unsafe_probability(&guarded);
     // A turn without a verdict was not judged, and what was not judged is not shown.
     let action = guarded.reply.as_ref().map_or(ReplyAction::Block, |verdict| verdict.action);
-    Candidate { place, decision: 0, turn: turn_report(guarded), action, unsafe_probability }
+    let not_evaluated = guarded.assessment.not_evaluated.clone();
+    Candidate { place, decision: 0, turn: turn_report(guarded), action, not_evaluated, unsafe_probability }
 }
 
 /// How probable it is that a reply is of an unsafe class; 1 where it was not scored.

@@ -131,7 +131,8 @@ impl Service {
         call: Call<'_>,
     ) -> Result<Decided<PersonSide>, ServiceError> {
         let messages = read(sent)?;
-        let (taken_up, messages, history) = self.take_up_sent(sent, messages, call)?;
+        let (mut taken_up, messages, history) = self.take_up_sent(sent, messages, call)?;
+        taken_up.called = self.is_called(sent.conversation.as_deref(), call)?;
         self.person_side(taken_up, &messages, history, sent, call)
     }
 
@@ -147,7 +148,8 @@ impl Service {
         call: Call<'_>,
     ) -> Result<PersonSide, ServiceError> {
         let messages = read(sent)?;
-        let taken_up = TakenUp::anew(self.begin(call.tenant), None);
+        let mut taken_up = TakenUp::anew(self.begin(call.tenant), None);
+        taken_up.called = self.owes_call(sent.conversation.as_deref(), call);
         let mut decided = self.person_side(taken_up, &messages, History::Joined, sent, call)?;
         decided.answer.action = decided.answer.action.max(least);
         for commit in &mut decided.commits {
@@ -212,7 +214,7 @@ impl Service {
         let known = session.turns;
         let Some(course) = self.resume(&session, call.tenant) else {
             // Another model scored it: what was sent is scored anew.
-            let taken_up = TakenUp { course: begin(), session: Some(session), known, first: 0, already: 0 };
+            let taken_up = TakenUp { known, ..TakenUp::anew(begin(), Some(session)) };
             return Ok((taken_up, messages, History::Joined));
         };
         let digests = self.store().digests(&call.tenant.name, name, 0)?;
@@ -222,7 +224,8 @@ impl Service {
         let speech = |place: &usize| history == History::Whole || messages.turns[*place].role != Role::System;
         let new: Vec<usize> = unknown(&digests, &sent).into_iter().filter(speech).collect();
         let messages = messages.only(&new);
-        Ok((TakenUp { course, session: Some(session), known, first: known, already: 0 }, messages, history))
+        let taken_up = TakenUp { known, first: known, ..TakenUp::anew(course, Some(session)) };
+        Ok((taken_up, messages, history))
     }
 
     /// Decides on texts of replies, one after the other, until `ends` says that no more

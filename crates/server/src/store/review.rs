@@ -140,6 +140,18 @@ const COLUMNS: &str = "r.sequence, r.conversation, r.latest, r.state, r.opened_m
 const FROM: &str = "review r JOIN audit a ON a.sequence = r.sequence JOIN audit l ON l.sequence = r.latest";
 
 impl Store {
+    /// Whether a conversation lies before a counsellor by a decision that was made without
+    /// the store, and written later.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn is_called_late(&self, tenant: &str, conversation: &str) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM review r JOIN audit a ON a.sequence = r.sequence
+            WHERE r.tenant = $1 AND r.conversation = $2 AND r.closed_ms IS NULL
+                AND a.entry LIKE '%\"status\":\"degraded\"%'";
+        self.read(|connection| Ok(connection.first(sql, values![tenant, conversation])?.is_some()))
+    }
+
     /// What lies before a tenant's counsellors, what is due first first.
     ///
     /// # Errors

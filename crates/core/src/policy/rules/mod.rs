@@ -69,6 +69,20 @@ pub struct PersonRules {
 }
 
 impl PersonRules {
+    /// The rules that are off, by their names in the policy file. What was not evaluated is
+    /// no rule that can be.
+    pub fn off(&self) -> Vec<&'static str> {
+        let switches = [
+            ("risk", self.risk.rule),
+            ("grave_signal", self.grave_signal.rule),
+            ("confirmed_crisis", self.confirmed_crisis.rule),
+            ("alert", self.alert.rule),
+            ("past_event", self.past_event.rule),
+            ("third_party", self.third_party.rule),
+        ];
+        switches.into_iter().filter(|(_, switch)| *switch == Switch::Off).map(|(name, _)| name).collect()
+    }
+
     /// All rules in the order in which equally grave reasons are given: the
     /// most telling first.
     pub fn in_order(&self) -> [&dyn PersonRule; 7] {
