@@ -1,5 +1,5 @@
 //! Logging in by way of an identity provider, which is played here: its settings, its keys
-//! and its tokens are those of OpenID Connect.
+//! and its tokens are those of `OpenID` Connect.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;

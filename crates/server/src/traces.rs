@@ -38,8 +38,8 @@ impl Traces {
     /// # Errors
     /// When what it says of the collector cannot be used.
     pub(crate) fn begin() -> std::io::Result<Option<Self>> {
-        let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        if !ENDPOINTS.iter().any(|name| is_set(&name)) {
+        let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        if !ENDPOINTS.iter().any(|name| is_set(name)) {
             return Ok(None);
         }
         let client = crate::tls::client().timeout(LONGEST_CALL).build().map_err(std::io::Error::other)?;
@@ -47,8 +47,7 @@ impl Traces {
         let exporter = SpanExporter::builder().with_http().with_http_client(client).build();
         let exporter = exporter.map_err(|error| std::io::Error::other(format!("traces: {error}")))?;
         let resource = Resource::builder();
-        let resource =
-            if is_set(&"OTEL_SERVICE_NAME") { resource } else { resource.with_service_name(SCOPE) };
+        let resource = if is_set("OTEL_SERVICE_NAME") { resource } else { resource.with_service_name(SCOPE) };
         let provider = SdkTracerProvider::builder()
             .with_batch_exporter(exporter)
             .with_resource(resource.build())

@@ -1,4 +1,4 @@
-//! An identity provider that says who somebody is: OpenID Connect Core 1.0, the code flow
+//! An identity provider that says who somebody is: `OpenID` Connect Core 1.0, the code flow
 //! with PKCE (RFC 7636). Nothing is kept between the two halves of a log-in but a random
 //! secret in a cookie, from which state, nonce and verifier are derived; so either half may
 //! come to any replica.
@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
+use jsonwebtoken::crypto::{CryptoProvider, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::jwk::{Jwk, JwkSet};
-use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, EncodingKey, Validation};
+use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, Validation};
 use mindrail_core::digest::sha256;
 use ring::signature as ring_signature;
 use serde::Deserialize;
@@ -144,7 +144,7 @@ pub(super) fn tenant_of(state: &str) -> Option<&str> {
     state.rsplit_once('.').map(|(tenant, _)| tenant)
 }
 
-/// What is used of a provider's own settings (OpenID Connect Discovery 1.0).
+/// What is used of a provider's own settings (`OpenID` Connect Discovery 1.0).
 #[derive(Deserialize)]
 struct Discovered {
     issuer: String,
@@ -212,7 +212,7 @@ impl Provider {
     }
 
     /// The name that a token holds, if it is the provider's, for this client, for this
-    /// log-in and for now (OpenID Connect Core 1.0, 3.1.3.7).
+    /// log-in and for now (`OpenID` Connect Core 1.0, 3.1.3.7).
     fn name_in(&self, token: &str, keys: &JwkSet, nonce: &str) -> Result<String, IdentityError> {
         // The words of a reader of JSON would repeat what it read.
         let wrong = |error: jsonwebtoken::errors::Error| match error.kind() {
@@ -266,15 +266,21 @@ static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
     client.expect("the settings are fixed, and the root certificates are in the program")
 });
 
+/// An error with what caused it: whether a name, a connection or a certificate was wrong.
+fn causes(error: &dyn std::error::Error) -> String {
+    let caused = std::iter::successors(Some(error), |error| error.source());
+    caused.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 /// An answer of the provider of a bearable size. What it sent is in no message.
 async fn answer<T: DeserializeOwned>(what: &str, asked: reqwest::RequestBuilder) -> Result<T, IdentityError> {
     let failed = |problem: String| IdentityError::Provider(format!("{what}: {problem}"));
-    let mut answer = asked.send().await.map_err(|error| failed(error.without_url().to_string()))?;
+    let mut answer = asked.send().await.map_err(|error| failed(causes(&error.without_url())))?;
     if !answer.status().is_success() {
         return Err(failed(format!("found status {}", answer.status().as_u16())));
     }
     let mut body = Vec::new();
-    while let Some(piece) = answer.chunk().await.map_err(|error| failed(error.without_url().to_string()))? {
+    while let Some(piece) = answer.chunk().await.map_err(|error| failed(causes(&error.without_url())))? {
         if body.len() + piece.len() > LARGEST_ANSWER {
             return Err(failed(format!("found more than {LARGEST_ANSWER} bytes")));
         }
@@ -285,18 +291,10 @@ async fn answer<T: DeserializeOwned>(what: &str, asked: reqwest::RequestBuilder)
 
 /// The signatures of tokens by ring, which speaks TLS here as well.
 static PROVIDER: CryptoProvider = CryptoProvider {
-    signer_factory: no_signer,
-    verifier_factory: verifier,
+    signer_factory: |_, _| Err(ErrorKind::UnsupportedAlgorithm.into()),
+    verifier_factory: |algorithm, key| Ok(Box::new(ByRing { algorithm: *algorithm, key: key.clone() })),
     key_utils: KeyUtils::new_unimplemented(),
 };
-
-fn no_signer(_: &Algorithm, _: &EncodingKey) -> jsonwebtoken::errors::Result<Box<dyn JwtSigner>> {
-    Err(ErrorKind::UnsupportedAlgorithm.into())
-}
-
-fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> jsonwebtoken::errors::Result<Box<dyn JwtVerifier>> {
-    Ok(Box::new(ByRing { algorithm: *algorithm, key: key.clone() }))
-}
 
 struct ByRing {
     algorithm: Algorithm,

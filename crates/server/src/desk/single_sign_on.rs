@@ -22,7 +22,7 @@ pub(super) async fn go(visit: Visit) -> Result<Response, Response> {
         tenant.and_then(|tenant| with_provider(tenant)).ok_or_else(|| unknown(&visit))?;
     let secret = hex(&random::<32>());
     let to = provider.begin(&UnderWay::new(&secret, &tenant.name)).await;
-    let to = to.map_err(|error| failed(&visit, &error))?;
+    let to = to.map_err(|error| failed(&visit, &tenant.name, &error))?;
     let mut response = Redirect::to(&to).into_response();
     response.headers_mut().append(header::SET_COOKIE, visit.sign_on_cookie(&secret));
     Ok(response)
@@ -42,9 +42,10 @@ pub(super) async fn back(visit: Visit, headers: HeaderMap) -> Result<Response, R
     if under_way.state() != state {
         return Err(unknown(&visit));
     }
-    let code =
-        fields.get("code").ok_or_else(|| failed(&visit, &IdentityError::sent_back(fields.get("error"))))?;
-    let name = provider.end(code, &under_way).await.map_err(|error| failed(&visit, &error))?;
+    let code = fields
+        .get("code")
+        .ok_or_else(|| failed(&visit, &tenant.name, &IdentityError::sent_back(fields.get("error"))))?;
+    let name = provider.end(code, &under_way).await.map_err(|error| failed(&visit, &tenant.name, &error))?;
     let (of, known) = (tenant.name.clone(), name.clone());
     let found = visit.ask(move |store| store.user(&of, &known)).await?;
     if found.is_none_or(|(user, _)| user.disabled_ms.is_some()) {
@@ -83,8 +84,8 @@ fn unknown(visit: &Visit) -> Response {
     notice(visit, StatusCode::BAD_REQUEST, Phrase::NotTaken, Phrase::SignOnNotBegun)
 }
 
-fn failed(visit: &Visit, error: &IdentityError) -> Response {
-    (visit.shared.tell)(&format!("single sign-on: {error}"));
+fn failed(visit: &Visit, tenant: &str, error: &IdentityError) -> Response {
+    (visit.shared.tell)(&format!("single sign-on of tenant {tenant}: {error}"));
     let status = match error {
         IdentityError::Provider(_) => StatusCode::BAD_GATEWAY,
         IdentityError::Token(_) => StatusCode::UNAUTHORIZED,

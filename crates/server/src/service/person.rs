@@ -43,6 +43,7 @@ pub struct GuardRequest {
     /// Where the person is, as `CA` or `CA-QC`; it decides which helplines are offered.
     pub country: Option<Place>,
     /// The person's age in years; it decides likewise, and what the law asks for.
+    #[serde(default, deserialize_with = "whole")]
     pub age: Option<u8>,
     /// The place of the first message in the conversation, from 0. Left out, the
     /// messages go on where the conversation stands.
@@ -53,14 +54,13 @@ pub struct GuardRequest {
 }
 
 /// A number without a fraction, which JSON may write as `3.0`.
-fn whole<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+fn whole<'de, T: TryFrom<u64>, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     /// Above this not every whole number is an `f64`.
     const MOST: f64 = (1_u64 << 53) as f64;
     let Some(number) = Option::<f64>::deserialize(deserializer)? else { return Ok(None) };
-    if number.fract() == 0.0 && (0.0..=MOST).contains(&number) {
-        return Ok(Some(number as usize));
-    }
-    Err(serde::de::Error::custom("expected a whole number from 0"))
+    let found = (number.fract() == 0.0 && (0.0..=MOST).contains(&number)).then_some(number as u64);
+    let found = found.and_then(|number| T::try_from(number).ok());
+    found.map(Some).ok_or_else(|| serde::de::Error::custom("invalid value: expected a whole number from 0"))
 }
 
 /// The answer to a [`GuardRequest`].
