@@ -97,7 +97,8 @@ fn a_reply_that_does_harm_is_replaced() {
 
 #[test]
 fn without_an_assistant_there_is_no_proxy() {
-    let server = Server::start_as(&Folder::new(), &[], &[]);
+    let folder = Folder::new();
+    let server = Server::start(&folder);
     let (status, said) = answer(&server, &asking(&["hello"]));
     assert_eq!((status, said["error"]["code"].as_str()), (404, Some("no_upstream")));
 }

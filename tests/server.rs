@@ -178,7 +178,7 @@ const SAYINGS: [&str; 5] = [
     "mindrail: the configuration ",
     "mindrail: the certificate ",
     "mindrail: what is old could not be forgotten ",
-    "mindrail: the store is new: ",
+    "mindrail: the store",
     "mindrail: tenant default: rules about the person are off: ",
 ];
 
