@@ -36,10 +36,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let threads: Vec<_> = (0..connections)
         .map(|first| {
             let due = move |number: u32| began + each * (first + number * connections);
-            {
-                let path = path.clone();
-                std::thread::spawn(move || ask(address, &path, rate * seconds / connections, due))
-            }
+            let path = path.clone();
+            std::thread::spawn(move || ask(address, &path, rate * seconds / connections, due))
         })
         .collect();
     let mut times = Vec::new();

@@ -313,6 +313,7 @@ fn a_key_is_known_by_itself_only_and_opens_nothing_once_it_is_revoked_or_past_it
         let key = known();
         assert_eq!((key.id.as_str(), key.tenant.as_str(), &key.scopes[..]), (&*id, "t", &[Scope::Guard][..]));
         assert!(key.is_valid_at(9) && !key.is_valid_at(10));
+        assert_eq!(store.keys_by_digest().unwrap().get(&sha256(b"mr_000")), None);
         assert!(store.revoke_key(&id, 5).unwrap() && !store.revoke_key(&id, 6).unwrap());
         assert!(!known().is_valid_at(6));
         let dump = store.read(|connection| Ok(connection.query("SELECT * FROM api_key", &[])?)).unwrap();
