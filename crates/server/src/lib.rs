@@ -83,8 +83,7 @@ pub struct Running<'a> {
 /// `listening` hears the address.
 ///
 /// # Errors
-/// When the certificate cannot be used, or the
-/// threads cannot be started.
+/// When the certificate cannot be used, or the threads cannot be started.
 pub fn run(
     listener: TcpListener,
     service: service::Service,
@@ -122,36 +121,47 @@ pub fn run(
             Some(_) => routes.layer(axum::middleware::from_fn(traces::traced)),
             None => routes,
         };
-        let handle = Handle::new();
-        tokio::spawn(end(handle.clone()));
-        let address = listener.local_addr()?;
-        match tls {
-            None => {
-                listening(address);
-                // Words of a stream do not wait until the caller has acknowledged those before.
-                let server = axum_server::from_tcp(listener)?.acceptor(NoDelayAcceptor::new());
-                impatient(server.handle(handle))
-                    .serve(routes.into_make_service_with_connect_info::<SocketAddr>())
-                    .await
-            }
-            Some(tls) => {
-                let certificate = certificate(&tls).await?;
-                tokio::spawn(renew(certificate.clone(), tls, tell));
-                listening(address);
-                let server = axum_server::from_tcp_rustls(listener, certificate)?;
-                let routes = routes.layer(axum::Extension(desk::Tls));
-                let server = server.map(|tls| tls.acceptor(NoDelayAcceptor::new()));
-                impatient(server.handle(handle))
-                    .serve(routes.into_make_service_with_connect_info::<SocketAddr>())
-                    .await
-            }
-        }
+        answer(listener, routes, tls, listening, tell).await
     });
     if debtor.pay().is_err() {
         let service::Debt { waiting, .. } = debtor.debt();
         tell(&format!("{waiting} decisions that the store has not taken are lost with this process"));
     }
     served
+}
+
+/// Answers callers until the process is told to end, then what they have begun.
+async fn answer(
+    listener: TcpListener,
+    routes: axum::Router,
+    tls: Option<config::Tls>,
+    listening: impl FnOnce(SocketAddr),
+    tell: fn(&str),
+) -> std::io::Result<()> {
+    let handle = Handle::new();
+    tokio::spawn(end(handle.clone()));
+    let address = listener.local_addr()?;
+    match tls {
+        None => {
+            listening(address);
+            // Words of a stream do not wait until the caller has acknowledged those before.
+            let server = axum_server::from_tcp(listener)?.acceptor(NoDelayAcceptor::new());
+            impatient(server.handle(handle))
+                .serve(routes.into_make_service_with_connect_info::<SocketAddr>())
+                .await
+        }
+        Some(tls) => {
+            let certificate = certificate(&tls).await?;
+            tokio::spawn(renew(certificate.clone(), tls, tell));
+            listening(address);
+            let server = axum_server::from_tcp_rustls(listener, certificate)?;
+            let routes = routes.layer(axum::Extension(desk::Tls));
+            let server = server.map(|tls| tls.acceptor(NoDelayAcceptor::new()));
+            impatient(server.handle(handle))
+                .serve(routes.into_make_service_with_connect_info::<SocketAddr>())
+                .await
+        }
+    }
 }
 
 /// Time limits for callers that dawdle.
