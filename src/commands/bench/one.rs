@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use mindrail_core::assessor::Assessor as _;
 use mindrail_core::guard::Guard;
 use mindrail_core::policy::{Policy, PolicyInForce};
+use mindrail_finetune::assessor::AnyAssessor;
 use mindrail_lab::bench::{GateError, Setting, TextInReport, report, section_over_runs};
 use mindrail_lab::report::{Colour, Report, SystemIdentity, html, markdown, summary, terminal};
 use mindrail_lab::run::{Existing, Plan, Repair, RunFolder, Usage};
@@ -17,12 +18,11 @@ use mindrail_lab::source::{FromSamples, Gold, read_gold, sha256_of};
 use mindrail_lab::system::{
     Benched, ItemOf, RunAnswers, answer_by_guard, answers_of_cells, read_predictions,
 };
-use mindrail_model::assessor::EmbeddedAssessor;
 use serde::{Deserialize, Serialize};
 
 use super::system::{System, named};
 use super::{Common, remote};
-use crate::commands::{Exit, bundle, complain, print};
+use crate::commands::{Exit, assessor, bundle, complain, print};
 
 /// A line of a run's record: a session's beginning. The command line holds no
 /// secret, since keys are named by their variable.
@@ -47,7 +47,7 @@ struct Ending {
 /// What a system is made of, ready to answer.
 enum Ready {
     /// With the manifest of the bundle, which names what trained it.
-    Guard(Box<EmbeddedAssessor>, Box<PolicyInForce>, String),
+    Guard(Box<AnyAssessor>, Box<PolicyInForce>, String),
     Predictions,
     Model(Box<remote::Model>),
 }
@@ -144,9 +144,13 @@ fn system<P: Benched + FromSamples>(
     let identity = |kind: &str, name: String, hashes| SystemIdentity { kind: kind.to_owned(), name, hashes };
     Ok(match &args.system {
         System::Bundle(folder) => {
-            let bundle = bundle(folder.as_deref())?;
-            let manifest = serde_json::to_string(&bundle.manifest.training)?;
-            let assessor = EmbeddedAssessor::new(&bundle)?;
+            let assessor = assessor(folder.as_deref(), &args.computing)?;
+            let manifest = match &assessor {
+                AnyAssessor::FineTuned(one) => serde_json::to_string(&one.bundle().manifest().trained_on)?,
+                AnyAssessor::Embedded(_) => {
+                    serde_json::to_string(&bundle(folder.as_deref())?.manifest.training)?
+                }
+            };
             let policy = policy(args)?;
             let model = assessor.model();
             let hashes = named([("bundle", model.sha256.clone()), ("policy", policy.sha256().to_owned())]);

@@ -7,8 +7,8 @@ use mindrail_core::guard::Guard;
 use mindrail_core::probability::Probability;
 use mindrail_core::report::TurnReportScores;
 use mindrail_core::taxonomy::{Harm as Category, Scores, Severity, Taxonomy as _};
+use mindrail_finetune::assessor::AnyAssessor;
 use mindrail_llm::extract::{Shape, extract};
-use mindrail_model::assessor::EmbeddedAssessor;
 use serde_json::{Value, json};
 
 use super::guarded::{guard_report, is_unevaluated};
@@ -42,7 +42,7 @@ fn answer_of(gold: &HarmGold) -> Value {
 }
 
 impl Benched for Harm {
-    fn by_guard(&self, guard: &Guard<'_, EmbeddedAssessor>, item: &ItemOf<Self>) -> Option<HarmPrediction> {
+    fn by_guard(&self, guard: &Guard<'_, AnyAssessor>, item: &ItemOf<Self>) -> Option<HarmPrediction> {
         let mut report = guard_report(guard, &whole(&item.input));
         let last = report.turns.pop()?;
         if is_unevaluated(&report, Some(last.index)) {

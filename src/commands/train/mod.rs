@@ -1,6 +1,8 @@
 //! `mindrail train`: trainings that end in a bundle.
 
-use std::path::PathBuf;
+mod recipe;
+
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Subcommand;
@@ -22,16 +24,23 @@ pub(crate) enum Train {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    Recipe(recipe::Recipe),
 }
 
 impl Train {
     pub(crate) fn run(self) -> anyhow::Result<Exit> {
-        let Self::Embedded { config: path } = self;
-        let text = std::fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
-        let config = TrainConfig::parse(&text, &path)?;
-        run(&config, &mut Drawn { bar: ProgressBar::hidden() })?;
-        Ok(Exit::Done)
+        match self {
+            Self::Embedded { config } => embedded(&config),
+            Self::Recipe(recipe) => recipe.run(),
+        }
     }
+}
+
+fn embedded(path: &Path) -> anyhow::Result<Exit> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("{}", path.display()))?;
+    let config = TrainConfig::parse(&text, path)?;
+    run(&config, &mut Drawn { bar: ProgressBar::hidden() })?;
+    Ok(Exit::Done)
 }
 
 /// Draws a run's progress on standard error.
