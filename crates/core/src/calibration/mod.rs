@@ -19,7 +19,7 @@ use crate::language::Language;
 use crate::probability::Probability;
 use crate::taxonomy::{CrisisLabel, Harm, ReplyClass, Scores, Signal};
 
-pub use fit::{FitError, Logistic, fit_logistic};
+pub use fit::{FitError, Logistic, fit_logistic, fit_logistic_to};
 pub use sweep::{SweepRow, best_precision_at_recall, best_youden, sweep_thresholds};
 pub use threshold::{threshold_for_fpr, threshold_for_max_f1, threshold_for_recall, threshold_for_youden};
 
