@@ -69,6 +69,10 @@ pub(super) enum Footing {
     Teacher,
 }
 
+/// The fewest labels of a kind that a fit may rest on. With five replies that the teacher
+/// had called unsafe, all but one in one half, the student called none of 37 others.
+const FEWEST: usize = 5;
+
 /// What is fitted by itself, and so needs examples of both kinds.
 const FITTED: [&str; 6] = ["high risk", "signals", "alerts", "confirms", "harms", "unsafe replies"];
 
@@ -78,9 +82,11 @@ pub(super) fn must_be_fittable(examples: &[&Example]) -> Result<(), TrainError> 
         let own = examples.iter().filter(|example| calibrates(&example.id) == is_first);
         let mut counts = [[0; 2]; FITTED.len()];
         own.for_each(|example| count_labels(example, &mut counts));
-        if let Some((what, [no, yes])) = FITTED.iter().zip(counts).find(|(_, counts)| counts.contains(&0)) {
+        if let Some((what, [no, yes])) =
+            FITTED.iter().zip(counts).find(|(_, counts)| counts.iter().any(|&count| count < FEWEST))
+        {
             return Err(TrainError::Calibration(format!(
-                "{what}: the half of the conversations for {half} has {yes} labels of it and {no} of its absence, expected some of both; add a source that has, such as the corpus"
+                "{what}: the half of the conversations for {half} has {yes} labels of it and {no} of its absence, expected at least {FEWEST} of both; add a source that has, such as the corpus"
             )));
         }
     }
