@@ -7,10 +7,10 @@ use super::Platt;
 
 /// Newton steps before a fit is given up. Convex problems of this kind need
 /// about ten.
-const MAX_STEPS: usize = 100;
+pub(super) const MAX_STEPS: usize = 100;
 /// A fit has converged when a full step would lower the objective by less than
 /// this share of it.
-const TOLERANCE: f64 = 1e-14;
+pub(super) const TOLERANCE: f64 = 1e-14;
 /// Added to the diagonal of the Hessian so that it stays invertible where all
 /// probabilities are saturated (Lin, Lin and Weng 2007). It changes the path,
 /// not the optimum.
@@ -69,6 +69,12 @@ pub enum FitError {
         /// The slope of the best fit.
         slope: f64,
     },
+    /// The logits' signs tell the classes apart, so that any sharper probabilities
+    /// are likelier still.
+    #[error(
+        "no temperature is the best one: every logit has the sign of its label; expected a row that has not"
+    )]
+    NoTemperature,
     /// Newton's method did not reach the optimum.
     #[error("no optimum after {steps} Newton steps")]
     NotConverged {
@@ -125,7 +131,9 @@ impl Platt {
 pub struct Logistic {
     /// One weight for each feature.
     pub weights: Vec<f64>,
-    /// The logit of a row of zeros.
+    /// The logit of a row of zeros. KHP's `aggregation_head.json` calls it `bias`,
+    /// and is read too.
+    #[serde(alias = "bias")]
     pub intercept: f64,
 }
 
@@ -151,18 +159,7 @@ impl Logistic {
 /// [`FitError`] when lengths differ, a class is absent, a row has another number
 /// of features than the first, a number is not finite, or `c` is not positive.
 pub fn fit_logistic(features: &[Vec<f64>], labels: &[bool], c: f64) -> Result<Logistic, FitError> {
-    class_counts(features.len(), labels)?;
-    check_features(features)?;
-    if !(c.is_finite() && c > 0.0) {
-        return Err(FitError::Penalty { found: c });
-    }
-    let problem = Problem {
-        features,
-        targets: labels.iter().map(|&l| f64::from(u8::from(l))).collect(),
-        loss_weight: c,
-        penalty: 1.0,
-    };
-    problem.solve()
+    Problem::penalised(features, labels, c)?.solve()
 }
 
 /// Positives and negatives, both at least 1.
@@ -192,7 +189,7 @@ fn check_features(features: &[Vec<f64>]) -> Result<(), FitError> {
     Ok(())
 }
 
-fn sigmoid(z: f64) -> f64 {
+pub(super) fn sigmoid(z: f64) -> f64 {
     1.0 / (1.0 + (-z).exp())
 }
 
@@ -202,11 +199,29 @@ fn softplus(z: f64) -> f64 {
 }
 
 /// `loss_weight` x cross-entropy against soft targets + `penalty` / 2 x w.w.
-struct Problem<'a> {
+pub(super) struct Problem<'a> {
     features: &'a [Vec<f64>],
     targets: Vec<f64>,
     loss_weight: f64,
     penalty: f64,
+}
+
+impl<'a> Problem<'a> {
+    /// The objective of [`fit_logistic`], once its arguments are found good.
+    pub(super) fn penalised(features: &'a [Vec<f64>], labels: &[bool], c: f64) -> Result<Self, FitError> {
+        class_counts(features.len(), labels)?;
+        check_features(features)?;
+        if !(c.is_finite() && c > 0.0) {
+            return Err(FitError::Penalty { found: c });
+        }
+        let targets = labels.iter().map(|&l| f64::from(u8::from(l))).collect();
+        Ok(Self { features, targets, loss_weight: c, penalty: 1.0 })
+    }
+
+    /// Number of features.
+    pub(super) fn width(&self) -> usize {
+        self.features[0].len()
+    }
 }
 
 impl Problem<'_> {
@@ -246,7 +261,7 @@ impl Problem<'_> {
         weights.iter().zip(row).map(|(w, x)| w * x).sum::<f64>() + intercept
     }
 
-    fn objective(&self, theta: &[f64]) -> f64 {
+    pub(super) fn objective(&self, theta: &[f64]) -> f64 {
         let weights = &theta[..theta.len() - 1];
         let penalty = 0.5 * self.penalty * weights.iter().map(|w| w * w).sum::<f64>();
         let rows = self.features.iter().zip(&self.targets);
@@ -260,7 +275,7 @@ impl Problem<'_> {
     }
 
     /// Gradient and Hessian of the objective.
-    fn derivatives(&self, theta: &[f64]) -> (Vec<f64>, Vec<Vec<f64>>) {
+    pub(super) fn derivatives(&self, theta: &[f64]) -> (Vec<f64>, Vec<Vec<f64>>) {
         let size = theta.len();
         let mut gradient = vec![0.0; size];
         let mut hessian = vec![vec![0.0; size]; size];
@@ -284,7 +299,7 @@ impl Problem<'_> {
 
 /// Solves `a` x = `b` by Cholesky decomposition, reading the lower triangle of
 /// a positive semidefinite `a`.
-fn solve_positive_definite(mut a: Vec<Vec<f64>>, b: &[f64]) -> Vec<f64> {
+pub(super) fn solve_positive_definite(mut a: Vec<Vec<f64>>, b: &[f64]) -> Vec<f64> {
     let size = b.len();
     for i in 0..size {
         for j in 0..=i {
@@ -371,12 +386,7 @@ mod tests {
             prop_assume!(labels.contains(&true) && labels.contains(&false));
             let features: Vec<Vec<f64>> = rows.iter().map(|row| vec![row.0, row.1]).collect();
             let fitted = fit_logistic(&features, &labels, c).unwrap();
-            let problem = Problem {
-                features: &features,
-                targets: labels.iter().map(|&l| f64::from(u8::from(l))).collect(),
-                loss_weight: c,
-                penalty: 1.0,
-            };
+            let problem = Problem::penalised(&features, &labels, c).unwrap();
             let theta = [fitted.weights[0], fitted.weights[1], fitted.intercept];
             let best = problem.objective(&theta);
             for place in 0..3 {

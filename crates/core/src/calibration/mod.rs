@@ -2,14 +2,28 @@
 //! No threshold is a constant in code: all of them come from a bundle, with the
 //! data and the target that they were chosen on.
 //!
-//! [`Calibration`] is what a bundle holds and what serving applies. The rest is
-//! what calibration is made with: maximum-likelihood fits ([`Platt::fit`],
-//! [`fit_logistic`]), the choice of thresholds by a stated target, and the
-//! threshold sweep of the KHP guardrail, kept as an oracle.
+//! [`Calibration`] is what the embedded model's bundle holds and what serving applies.
+//! [`SignalCalibration`] is the same for a model that gives nine signals, or one risk,
+//! and nothing else. The rest is what calibration is made with: maximum-likelihood fits
+//! ([`Platt::fit`], [`fit_logistic`] and its monotone neighbour), the other maps from
+//! score to probability ([`CalibrationMap`]), thresholds by a stated target
+//! ([`ThresholdTarget`]), the band in which nothing is decided ([`AbstainBand`]), and
+//! the threshold sweep of the KHP guardrail, kept as an oracle.
 
+mod abstain;
+mod aggregation;
+mod by_language;
 mod fit;
+mod isotonic;
+mod map;
+mod monotone;
+mod signal;
 mod sweep;
+mod temperature;
 mod threshold;
+
+#[cfg(test)]
+mod golden;
 
 use std::collections::BTreeMap;
 
@@ -19,9 +33,23 @@ use crate::language::Language;
 use crate::probability::Probability;
 use crate::taxonomy::{CrisisLabel, Harm, ReplyClass, Scores, Signal};
 
+pub use abstain::{AbstainBand, BandEnd, BandError, BandRate, BandTarget};
+pub use aggregation::{Aggregation, AggregationKind};
+pub use by_language::{LanguageThreshold, LanguageThresholds, ThresholdRow, ThresholdSource};
 pub use fit::{FitError, Logistic, fit_logistic};
+pub use isotonic::{Isotonic, Knot, KnotsError};
+pub use map::{CalibrationMap, CalibrationMapKind};
+pub use monotone::fit_monotone_logistic;
+pub use signal::{
+    DataFile, ModelOutputs, RiskCall, SignalCalibration, SignalCalibrationError, SignalCalibrationOptions,
+    raised_by_floor,
+};
 pub use sweep::{SweepRow, best_precision_at_recall, best_youden, sweep_thresholds};
-pub use threshold::{threshold_for_fpr, threshold_for_max_f1, threshold_for_recall, threshold_for_youden};
+pub use temperature::Temperature;
+pub use threshold::{
+    BadTarget, ThresholdTarget, threshold_for_fpr, threshold_for_max_f1, threshold_for_recall,
+    threshold_for_youden,
+};
 
 /// An estimate with its 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

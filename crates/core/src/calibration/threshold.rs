@@ -7,10 +7,111 @@
 //! threshold as given; it was chosen on the same rows, so the true figures on
 //! new rows tend to be a little worse than the point estimates.
 
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
 use super::fit::class_counts;
 use super::{Estimate, FitError, RiskThreshold};
 use crate::metrics::{Confusion, descending_groups, wilson_interval};
 use crate::probability::Probability;
+
+/// What a threshold is chosen for.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum ThresholdTarget {
+    /// A recall of at least this, in \[0, 1\], with the fewest false positives.
+    Recall(f64),
+    /// A false-positive rate of at most this, in \[0, 1\], with the highest recall.
+    FalsePositiveRate(f64),
+    /// The highest recall minus false-positive rate.
+    Youden,
+    /// The highest F1.
+    MaxF1,
+}
+
+/// Why a text names no target.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("found {found:?}, expected recall=SHARE, fpr=SHARE, youden or f1, with a share from 0 to 1")]
+pub struct BadTarget {
+    /// What was given.
+    pub found: String,
+}
+
+impl FromStr for ThresholdTarget {
+    type Err = BadTarget;
+
+    fn from_str(text: &str) -> Result<Self, BadTarget> {
+        let share = |number: &str| number.trim().parse().ok().filter(|n: &f64| (0.0..=1.0).contains(n));
+        let found = match text.trim().split_once('=') {
+            None if text.trim() == "youden" => Some(Self::Youden),
+            None if text.trim() == "f1" => Some(Self::MaxF1),
+            Some(("recall", number)) => share(number).map(Self::Recall),
+            Some(("fpr", number)) => share(number).map(Self::FalsePositiveRate),
+            _ => None,
+        };
+        found.ok_or_else(|| BadTarget { found: text.to_owned() })
+    }
+}
+
+impl fmt::Display for ThresholdTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Recall(share) => write!(f, "recall={share}"),
+            Self::FalsePositiveRate(share) => write!(f, "fpr={share}"),
+            Self::Youden => f.write_str("youden"),
+            Self::MaxF1 => f.write_str("f1"),
+        }
+    }
+}
+
+impl TryFrom<String> for ThresholdTarget {
+    type Error = BadTarget;
+
+    fn try_from(text: String) -> Result<Self, BadTarget> {
+        text.parse()
+    }
+}
+
+impl From<ThresholdTarget> for String {
+    fn from(target: ThresholdTarget) -> Self {
+        target.to_string()
+    }
+}
+
+impl ThresholdTarget {
+    /// The threshold for this target on one probability and label for each row.
+    ///
+    /// # Errors
+    /// [`FitError`] when the lengths differ, a class is absent, or no threshold reaches
+    /// the target.
+    pub fn choose(self, probabilities: &[Probability], labels: &[bool]) -> Result<RiskThreshold, FitError> {
+        match self {
+            Self::Recall(recall) => threshold_for_recall(probabilities, labels, recall),
+            Self::FalsePositiveRate(most) => threshold_for_fpr(probabilities, labels, most),
+            Self::Youden => threshold_for_youden(probabilities, labels),
+            Self::MaxF1 => threshold_for_max_f1(probabilities, labels),
+        }
+    }
+}
+
+/// `threshold` with recall and false-positive rate measured on other rows than those
+/// that it was chosen on. Where a class has no row, its rate has the interval \[0, 1\].
+pub(super) fn measured_on(
+    threshold: &RiskThreshold,
+    probabilities: &[Probability],
+    labels: &[bool],
+) -> RiskThreshold {
+    let rows = labels.iter().zip(probabilities);
+    let counts: Confusion = rows.map(|(&label, &p)| (label, p >= threshold.value)).collect();
+    RiskThreshold {
+        recall: estimate(counts.tp, counts.tp + counts.fn_),
+        false_positive_rate: estimate(counts.fp, counts.fp + counts.tn),
+        rows: labels.len(),
+        ..threshold.clone()
+    }
+}
 
 /// A threshold with the counts that it gives.
 struct Candidate {
@@ -201,6 +302,30 @@ mod tests {
         assert_eq!((found.target.as_str(), found.rows), ("recall >= 0.95", 4));
         assert!((found.false_positive_rate.value - 0.5).abs() < 1e-12);
         assert!(found.recall.low < 0.5 && found.recall.high >= 1.0);
+    }
+
+    #[test]
+    fn a_target_is_read_as_it_is_written() {
+        for text in ["recall=0.95", "fpr=0.05", "youden", "f1"] {
+            let target: ThresholdTarget = text.parse().unwrap();
+            assert_eq!(target.to_string(), text);
+            let json = serde_json::to_string(&target).unwrap();
+            assert_eq!(serde_json::from_str::<ThresholdTarget>(&json).unwrap(), target);
+        }
+        for bad in ["recall", "recall=1.5", "fpr=NaN", "f2", ""] {
+            assert!(
+                bad.parse::<ThresholdTarget>().unwrap_err().to_string().contains("expected recall=SHARE")
+            );
+        }
+    }
+
+    #[test]
+    fn a_threshold_is_measured_on_other_rows_as_it_would_be_used() {
+        let scores = [0.1, 0.4, 0.35, 0.8].map(|p| Probability::new(p).unwrap());
+        let chosen = ThresholdTarget::Youden.choose(&scores, &[false, false, true, true]).unwrap();
+        let found = measured_on(&chosen, &scores[..1], &[true]);
+        assert_eq!((found.value, found.rows), (chosen.value, 1));
+        assert!(found.recall.value.abs() <= 0.0 && found.false_positive_rate.high >= 1.0);
     }
 
     #[test]

@@ -65,6 +65,17 @@ fn exact_lower_end(successes: usize, trials: usize) -> f64 {
     f64::midpoint(low, high)
 }
 
+/// P(X <= `successes`) where X is binomial with `trials` and `share`: the exact
+/// p-value of the hypothesis that the share is `share` or more. 1 without trials, and
+/// wherever as many successes as that share expects were seen, or more: there it is
+/// above one half, and nobody rejects.
+pub(crate) fn binomial_lower_tail(successes: usize, trials: usize, share: f64) -> f64 {
+    if trials == 0 || successes as f64 >= share * trials as f64 {
+        return 1.0;
+    }
+    binomial_upper_tail(trials - successes, trials, 1.0 - share)
+}
+
 /// P(X >= `from`) where X is binomial with `trials` and `share` < `from` /
 /// `trials`: the terms fall from the first one on, so the sum soon ends.
 fn binomial_upper_tail(from: usize, trials: usize, share: f64) -> f64 {
@@ -193,6 +204,18 @@ mod tests {
             prop_assert!(successes == 0 || (above - 0.025).abs() < 1e-10);
             let below: f64 = naive_binomial(n, high)[..=successes].iter().sum();
             prop_assert!(successes == n || (below - 0.025).abs() < 1e-10);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_lower_tail_is_the_sum_of_its_terms_or_is_not_small(
+            n in 0_usize..60, part in 0.0..=1.0_f64, share in 0.01..0.99_f64
+        ) {
+            let successes = (part * n as f64) as usize;
+            let naive: f64 = naive_binomial(n, share)[..=successes].iter().sum();
+            let found = binomial_lower_tail(successes, n, share);
+            prop_assert!((found - naive).abs() < 1e-10 || (found >= 1.0 && naive >= 0.5 - 1e-10));
         }
     }
 

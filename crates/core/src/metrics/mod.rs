@@ -60,4 +60,7 @@ pub use reliability::{
 };
 pub use resample::Resampling;
 
+pub(crate) use interval::binomial_lower_tail;
+#[cfg(test)]
+pub(crate) use random::SplitMix64;
 pub(crate) use ranking::descending_groups;

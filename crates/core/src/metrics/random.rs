@@ -8,35 +8,35 @@ const INCREMENT: u64 = 0x9E37_79B9_7F4A_7C15;
 /// `SplitMix64` (Steele, Lea and Flood 2014): small, seeded, good enough to
 /// resample with.
 #[derive(Debug, Clone)]
-pub(super) struct SplitMix64(u64);
+pub(crate) struct SplitMix64(u64);
 
 impl SplitMix64 {
     /// The generator that starts from `seed`.
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// Stream number `stream` of `seed`. Streams start at unrelated places of
     /// one cycle of 2^64: that two of 10,000 streams of 24,000 values overlap
     /// has a probability below 10^-6.
-    pub(super) fn stream(seed: u64, stream: u64) -> Self {
+    pub(crate) fn stream(seed: u64, stream: u64) -> Self {
         let offset = mix(stream.wrapping_mul(INCREMENT).wrapping_add(INCREMENT));
         Self(mix(seed.wrapping_add(INCREMENT)) ^ offset)
     }
 
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(INCREMENT);
         mix(self.0)
     }
 
     /// An index below `bound` by multiply-and-shift; its bias, at most
     /// `bound` / 2^64, is far below anything a bootstrap can see.
-    pub(super) fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         ((u128::from(self.next()) * bound as u128) >> 64) as usize
     }
 
     /// A number in \[0, 1) with 53 random bits.
-    pub(super) fn unit(&mut self) -> f64 {
+    pub(crate) fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 }
