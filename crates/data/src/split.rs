@@ -256,6 +256,14 @@ struct Hand {
     number: usize,
 }
 
+/// The fold of each row, below `folds`, for cross-fitting: no family is in two folds, and
+/// each label has about the same share in all. `families` and `labels` count from 0
+/// without gaps and are equally long; of `folds`, 0 counts as 1.
+pub fn folds(families: &[usize], labels: &[usize], folds: usize, seed: u64) -> Vec<usize> {
+    let folds = folds.max(1);
+    assign(families, labels, &Fractions(vec![1.0 / folds as f64; folds]), seed)
+}
+
 /// The part of each row. `families` and `labels` count from 0 without gaps.
 fn assign(families: &[usize], labels: &[usize], fractions: &Fractions, seed: u64) -> Vec<usize> {
     let mut hands = hands(families, labels, seed);
@@ -383,6 +391,21 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn folds_keep_families_together_and_are_about_equal(seed in any::<u64>(), wanted in 2_usize..8) {
+            let families = (0..400).map(|row| row / 2).collect::<Vec<_>>();
+            let labels = families.iter().map(|family| usize::from(family % 4 == 0)).collect::<Vec<_>>();
+            let found = folds(&families, &labels, wanted, seed);
+            prop_assert!(found.chunks(2).all(|pair| pair[0] == pair[1] && pair[0] < wanted));
+            for label in [0, 1] {
+                let total = labels.iter().filter(|own| **own == label).count() as f64;
+                for fold in 0..wanted {
+                    let count = (0..400).filter(|row| found[*row] == fold && labels[*row] == label).count();
+                    prop_assert!((count as f64 - total / wanted as f64).abs() <= 4.0);
+                }
+            }
+        }
+
         #[test]
         fn no_family_is_in_two_parts_and_the_seed_alone_decides(
             rows in prop::collection::vec((0..20_usize, 0..4_usize), 1..80),
