@@ -2,6 +2,7 @@
 
 mod adapters;
 mod bench;
+mod calibrate;
 mod check;
 mod data;
 mod desk;

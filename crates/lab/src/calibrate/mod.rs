@@ -5,9 +5,13 @@
 //! threshold that was chosen on one score is shipped with another.
 //!
 //! Mindrail's own thresholds are chosen otherwise; see
-//! [`mindrail_core::calibration`].
+//! [`mindrail_core::calibration`]. [`fit`] makes a calibration that way: out of fold,
+//! on rows that did not select the checkpoint, in a file that serving applies.
 
+mod disjoint;
 mod explanation;
+mod findings;
+mod fitting;
 mod rows;
 
 use std::collections::HashSet;
@@ -22,7 +26,9 @@ use mindrail_core::taxonomy::{Signal, Taxonomy as _};
 use serde::Serialize;
 use thiserror::Error;
 
-pub use rows::{CalibrationRows, RowsError, read_rows};
+pub use disjoint::{FitFile, Overlap, SelectionFile, check_disjoint, text_digest};
+pub use fitting::{FitReport, Fitted, FittingError, Fold, HeadReport, OutputWeight, ScoreFigures, fit};
+pub use rows::{CalibrationRows, FitRow, RowsError, read_fit_rows, read_rows};
 
 /// Bins of the calibration error, as in the guardrail's reports.
 const BINS: Binning = Binning::EqualWidth(10);

@@ -4,6 +4,9 @@
 
 use std::sync::Arc;
 
+use mindrail_core::calibration::ModelOutputs;
+use mindrail_core::language::Language;
+use mindrail_core::probability::Probability;
 use mindrail_core::taxonomy::{Signal, Taxonomy as _};
 use serde_json::Value;
 use thiserror::Error;
@@ -19,6 +22,24 @@ pub struct CalibrationRows {
     pub largest: Vec<f64>,
     /// The aggregation head's scores, where the file states them.
     pub head: Option<Vec<f64>>,
+}
+
+/// One labelled conversation to fit a calibration on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FitRow {
+    /// Its name in the data it comes from, if it has one.
+    pub id: Option<String>,
+    /// What it was made from or belongs to: rows of one family stay in one fold.
+    pub family: Option<String>,
+    /// Its language, if it is known.
+    pub language: Option<Language>,
+    /// What the model gives for it: nine signals in taxonomy order, or one risk.
+    pub outputs: Vec<Probability>,
+    /// Whether it is high risk.
+    pub label: bool,
+    /// [`super::text_digest`] of the conversation, where it is at hand. It is compared
+    /// and written nowhere.
+    pub text: Option<String>,
 }
 
 /// Why a file cannot be calibrated on.
@@ -52,6 +73,12 @@ pub enum RowsError {
 
 /// What a probability must be.
 const PROBABILITY: &str = "a number in [0, 1]";
+/// What a language must be.
+const LANGUAGE: &str = "en, fr, mix or an empty cell";
+/// What a table must be.
+const TABLE: &str = "a CSV with `id`, `label` and nine columns s_<signal> or p_<signal>";
+/// What a table must be where one output is enough.
+const ANY_TABLE: &str = "a CSV with `id`, `label`, and `risk` or nine columns s_<signal> or p_<signal>";
 /// What a label must be.
 const LABEL: &str = "0 or 1";
 
@@ -63,11 +90,101 @@ const LABEL: &str = "0 or 1";
 /// calibration on the rest would be another one than was asked for.
 pub fn read_rows(file: &str, bytes: &[u8]) -> Result<CalibrationRows, RowsError> {
     let source = Source { file: Arc::from(file) };
+    match layout(bytes) {
+        Layout::Json(bytes) => source.json(bytes),
+        Layout::Csv(bytes) => Ok(source.csv(bytes, &[ModelOutputs::Signals])?.into_iter().collect()),
+    }
+}
+
+/// Reads rows to fit a calibration on, as [`read_rows`] does; of a CSV, its columns
+/// `family` and `language` too, and in place of the signals it may have one column
+/// `risk`.
+///
+/// # Errors
+/// [`RowsError`], as [`read_rows`].
+pub fn read_fit_rows(file: &str, bytes: &[u8]) -> Result<Vec<FitRow>, RowsError> {
+    let source = Source { file: Arc::from(file) };
+    Ok(match layout(bytes) {
+        Layout::Json(bytes) => source.json(bytes)?.fit_rows(),
+        Layout::Csv(bytes) => {
+            let rows = source.csv(bytes, &[ModelOutputs::Signals, ModelOutputs::Risk])?;
+            rows.into_iter().map(FitRow::from).collect()
+        }
+    })
+}
+
+/// How a file is written down, without a byte-order mark.
+enum Layout<'a> {
+    Json(&'a [u8]),
+    Csv(&'a [u8]),
+}
+
+fn layout(bytes: &[u8]) -> Layout<'_> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
-        Some(b'{') => source.json(bytes),
-        _ => source.csv(bytes),
+        Some(b'{') => Layout::Json(bytes),
+        _ => Layout::Csv(bytes),
     }
+}
+
+/// Numbers that were checked to be in \[0, 1\].
+fn probabilities(numbers: &[f64]) -> Vec<Probability> {
+    numbers.iter().filter_map(|&number| Probability::new(number as f32)).collect()
+}
+
+impl CalibrationRows {
+    fn fit_rows(&self) -> Vec<FitRow> {
+        let rows = self.labels.iter().zip(&self.signals);
+        let row = |(&label, signals): (&bool, &[f64; 9])| FitRow {
+            id: None,
+            family: None,
+            language: None,
+            outputs: probabilities(signals),
+            label,
+            text: None,
+        };
+        rows.map(row).collect()
+    }
+}
+
+/// A row of a table.
+struct TableRow {
+    id: Option<String>,
+    family: Option<String>,
+    language: Option<Language>,
+    label: bool,
+    outputs: Vec<f64>,
+}
+
+impl From<TableRow> for FitRow {
+    fn from(row: TableRow) -> Self {
+        let TableRow { id, family, language, label, outputs } = row;
+        Self { id, family, language, outputs: probabilities(&outputs), label, text: None }
+    }
+}
+
+impl FromIterator<TableRow> for CalibrationRows {
+    /// Takes rows of nine outputs; no other is asked for.
+    fn from_iter<I: IntoIterator<Item = TableRow>>(rows: I) -> Self {
+        let mut found = Self::default();
+        for row in rows {
+            found.labels.push(row.label);
+            found.largest.push(row.outputs.iter().copied().fold(0.0, f64::max));
+            let mut signals = [0.0; 9];
+            signals.iter_mut().zip(&row.outputs).for_each(|(signal, &output)| *signal = output);
+            found.signals.push(signals);
+        }
+        found
+    }
+}
+
+/// Where the columns of a table stand.
+struct TableColumns {
+    label: usize,
+    outputs: Vec<usize>,
+    id: usize,
+    family: Option<usize>,
+    language: Option<usize>,
 }
 
 /// A file that is being read.
@@ -162,37 +279,65 @@ impl Source {
         Ok(found)
     }
 
-    /// A header with `id`, `label` and nine columns `s_<signal>` or `p_<signal>`.
-    fn csv(&self, bytes: &[u8]) -> Result<CalibrationRows, RowsError> {
-        const EXPECTED: &str = "a CSV with `id`, `label` and nine columns s_<signal> or p_<signal>";
+    /// A header with `id`, `label` and the columns of one of these `kinds`.
+    fn csv(&self, bytes: &[u8], kinds: &[ModelOutputs]) -> Result<Vec<TableRow>, RowsError> {
         let mut reader = csv::Reader::from_reader(bytes);
-        let header = reader.headers().map_err(|_| self.file("no readable header", EXPECTED))?.clone();
-        let column = |name: &str| header.iter().position(|own| own.trim() == name);
-        let of = |name: &str| column(name).ok_or_else(|| self.file(format!("no column `{name}`"), EXPECTED));
-        of("id")?;
-        let label = of("label")?;
-        let mut columns = [0; 9];
-        for (&signal, place) in Signal::ALL.iter().zip(&mut columns) {
-            let names = ["p_", "s_"].map(|prefix| format!("{prefix}{}", signal.wire()));
-            let found = names.iter().find_map(|name| column(name));
-            *place = found.ok_or_else(|| self.file(format!("no column `{}`", names[0]), EXPECTED))?;
-        }
-        let mut found = CalibrationRows::default();
+        let header = reader.headers().map_err(|_| self.file("no readable header", TABLE))?.clone();
+        let columns = self.columns(&header, kinds)?;
+        let mut rows = Vec::new();
         for (number, record) in reader.records().enumerate() {
             let number = number + 1;
             let record = record.map_err(|_| {
                 self.row(number, "row", "another number of cells or no UTF-8", "a row as the header")
             })?;
-            let cell = |place: usize| record.get(place).map(|cell| number_of(cell.trim()));
-            found.labels.push(self.label(number, "label", cell(label).as_ref())?);
-            let mut signals = [0.0; 9];
-            for (signal, &place) in signals.iter_mut().zip(&columns) {
-                *signal = self.probability(number, || header[place].to_owned(), cell(place).as_ref())?;
-            }
-            found.largest.push(signals.iter().copied().fold(0.0, f64::max));
-            found.signals.push(signals);
+            rows.push(self.table_row(number, &header, &columns, &record)?);
         }
-        Ok(found)
+        Ok(rows)
+    }
+
+    fn columns(&self, header: &csv::StringRecord, kinds: &[ModelOutputs]) -> Result<TableColumns, RowsError> {
+        let expected = if kinds.contains(&ModelOutputs::Risk) { ANY_TABLE } else { TABLE };
+        let column = |name: &str| header.iter().position(|own| own.trim() == name);
+        let of = |name: &str| column(name).ok_or_else(|| self.file(format!("no column `{name}`"), expected));
+        let signal = |signal: &Signal| {
+            let names = ["p_", "s_"].map(|prefix| format!("{prefix}{}", signal.wire()));
+            let found = names.iter().find_map(|name| column(name));
+            found.ok_or_else(|| self.file(format!("no column `{}`", names[0]), expected))
+        };
+        let (id, label) = (of("id")?, of("label")?);
+        let signals = Signal::ALL.iter().map(signal).collect::<Result<Vec<_>, _>>();
+        let outputs = match (signals, column("risk")) {
+            (Err(_), Some(risk)) if kinds.contains(&ModelOutputs::Risk) => vec![risk],
+            (signals, _) => signals?,
+        };
+        Ok(TableColumns { label, outputs, id, family: column("family"), language: column("language") })
+    }
+
+    fn table_row(
+        &self,
+        number: usize,
+        header: &csv::StringRecord,
+        columns: &TableColumns,
+        record: &csv::StringRecord,
+    ) -> Result<TableRow, RowsError> {
+        let text = |place: usize| record.get(place).map(str::trim).filter(|cell| !cell.is_empty());
+        let cell = |place: usize| record.get(place).map(|cell| number_of(cell.trim()));
+        let output =
+            |&place: &usize| self.probability(number, || header[place].to_owned(), cell(place).as_ref());
+        let label = self.label(number, "label", cell(columns.label).as_ref())?;
+        let language = columns.language.and_then(text).map(|name| self.language(number, name)).transpose()?;
+        Ok(TableRow {
+            id: text(columns.id).map(str::to_owned),
+            family: columns.family.and_then(text).map(str::to_owned),
+            language,
+            label,
+            outputs: columns.outputs.iter().map(output).collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn language(&self, row: usize, name: &str) -> Result<Language, RowsError> {
+        let found = Language::ALL.into_iter().find(|language| language.wire() == name);
+        found.ok_or_else(|| self.row(row, "language", "another text", LANGUAGE))
     }
 
     fn label(&self, row: usize, field: &str, value: Option<&Value>) -> Result<bool, RowsError> {
@@ -268,6 +413,20 @@ mod tests {
             assert_eq!(found.signals[1][8].to_bits(), 0.25_f64.to_bits());
             assert_eq!(found.head, None);
         }
+    }
+
+    #[test]
+    fn family_and_language_are_read_to_fit_on_and_one_risk_is_enough() {
+        let text = "id,label,risk,family,language\na,1,0.75,f1,fr\n,0,0.25,,\n";
+        let rows = read_fit_rows("p.csv", text.as_bytes()).unwrap();
+        assert_eq!((rows[0].id.as_deref(), rows[0].family.as_deref()), (Some("a"), Some("f1")));
+        assert_eq!((rows[0].language, rows[1].language), (Some(Language::Fr), None));
+        assert_eq!((rows[1].id.as_deref(), rows[1].label), (None, false));
+        assert_eq!(rows[0].outputs, [Probability::new(0.75).unwrap()]);
+        let error = read_fit_rows("p.csv", text.replace(",fr", ",de").as_bytes()).unwrap_err().to_string();
+        assert_eq!(error, "p.csv row 1: language: found another text, expected en, fr, mix or an empty cell");
+        // The sweep of the nine signals has no use for one risk.
+        assert!(read_rows("p.csv", text.as_bytes()).unwrap_err().to_string().contains("p_burden_language"));
     }
 
     #[test]

@@ -1,0 +1,121 @@
+//! `mindrail calibrate`: thresholds and an aggregation head from labelled signal
+//! probabilities, and whether a threshold fits the score that it is used with; or a
+//! calibration in a file, fitted out of fold.
+
+mod fitting;
+mod sweep;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use mindrail_lab::calibrate::{CalibrateOptions, calibrate, read_rows};
+
+use self::fitting::Fitting;
+use super::{Exit, number, print, share};
+
+/// Check thresholds and an aggregation head on labelled signal probabilities.
+///
+/// A guardrail with nine signal probabilities needs one score and one threshold.
+/// Two scores are common: the largest signal, and a logistic regression over all
+/// nine (the head). This command fits the head, sweeps thresholds on both scores,
+/// and says whether the threshold of one may be used with the other. It follows
+/// the KHP Youth Mental Health Guardrail step by step and reproduces its published
+/// calibration: 402 thresholds, weights, counts and calibration errors.
+///
+/// FILE is one of
+///
+///   JSON  the guardrail's calibration report (`per_sample`), or its compact form
+///         with `signal_order` and `rows`;
+///
+///   CSV   `id`, `label` (0 or 1), and nine columns `p_<signal>` or `s_<signal>`:
+///         `burden_language`, `finality_language`, `escape_framing`, `hopelessness`,
+///         `active_self_harm`, `immediate_safety`, `self_image_crisis`,
+///         `third_party_concern`, `testing`.
+///
+/// How to read the result: "recommended" is the most precise threshold that
+/// reaches the recall you ask for. Each score has its own. All figures are on the
+/// rows that the head and the thresholds were fitted on, so expect less on new
+/// ones, and never report them as a test.
+///
+/// With any option under "Fitting", a calibration is made in place of that: the head is
+/// fitted on some folds and scores the others, and map, thresholds and abstain band
+/// are chosen on those scores. `--write` keeps it in a file that serving applies. A
+/// CSV may then have columns `family` (rows of one stay in one fold) and `language`
+/// (en, fr, mix), and one column `risk` in place of the signals. See
+/// docs/CALIBRATION.md.
+///
+/// Examples:
+///
+///   mindrail calibrate calibration.json --stated 0.7075 --stated 0.6
+///
+///   mindrail calibrate predictions.csv --recall 0.9 --json > report.json
+///
+///   mindrail calibrate scores.csv --selected-on dev.jsonl --write calibration.json
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Calibrate {
+    /// Labelled signal probabilities; `-` for standard input.
+    file: PathBuf,
+
+    /// The recall that the recommended threshold must reach.
+    #[arg(long, conflicts_with = "Fitting", default_value_t = 0.95, value_name = "SHARE", value_parser = share, allow_negative_numbers = true)]
+    recall: f64,
+
+    /// Inverse strength of the head's penalty; smaller shrinks the weights more.
+    #[arg(long, default_value_t = 0.1, value_name = "C", value_parser = positive, allow_negative_numbers = true)]
+    inverse_penalty: f64,
+
+    /// A threshold that is stated elsewhere, to be looked at too; may be repeated.
+    #[arg(long, conflicts_with = "Fitting", value_name = "THRESHOLD", value_parser = share, allow_negative_numbers = true)]
+    stated: Vec<f64>,
+
+    /// Everything as JSON, both sweeps included.
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    fitting: Option<Fitting>,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    number(text, "a number above 0", |number| number > 0.0)
+}
+
+impl Calibrate {
+    pub(crate) fn run(self) -> anyhow::Result<Exit> {
+        let name = if self.file.as_os_str() == "-" {
+            "standard input".to_owned()
+        } else {
+            self.file.display().to_string()
+        };
+        let bytes = crate::input::bytes(&self.file)?;
+        let text = match &self.fitting {
+            Some(fitting) => self.fit(fitting, &name, &bytes)?,
+            None => self.sweep(&name, &bytes)?,
+        };
+        print(&text)?;
+        Ok(Exit::Done)
+    }
+
+    fn sweep(&self, name: &str, bytes: &[u8]) -> anyhow::Result<String> {
+        let rows = read_rows(name, bytes)?;
+        let options =
+            CalibrateOptions { c: self.inverse_penalty, recall: self.recall, stated: self.stated.clone() };
+        let report = calibrate(&rows, &options)?;
+        Ok(if self.json {
+            serde_json::to_string_pretty(&report)? + "\n"
+        } else {
+            sweep::drawn(&report, &options)
+        })
+    }
+
+    fn fit(&self, fitting: &Fitting, name: &str, bytes: &[u8]) -> anyhow::Result<String> {
+        let fitted = fitting.fit(name, bytes, self.inverse_penalty)?;
+        fitting.write(&fitted.calibration, &self.file)?;
+        Ok(if self.json {
+            serde_json::to_string_pretty(&fitted)? + "\n"
+        } else {
+            fitting::drawn(&fitted, fitting.written())
+        })
+    }
+}
