@@ -112,7 +112,7 @@ fn a_model_with_one_risk_output_is_calibrated_too() {
     let folder = Folder::new();
     let mut text = "id,label,risk\n".to_owned();
     for row in 0..300 {
-        let risk = (row * 7919 % 1000) as f64 / 2000.0 + if row % 3 == 0 { 0.4 } else { 0.0 };
+        let risk = f64::from(row * 7919 % 1000) / 2000.0 + if row % 3 == 0 { 0.4 } else { 0.0 };
         writeln!(text, "r-{row},{},{risk}", u8::from(row % 3 == 0)).expect("a string");
     }
     folder.write("rows.csv", text);

@@ -141,7 +141,7 @@ fn a_training_that_is_killed_is_taken_up_by_the_same_command() {
         .expect("the program starts");
     let checkpoint = folder.path("run/seed-42/checkpoint.safetensors");
     let begun = Instant::now();
-    while !checkpoint.is_file() && begun.elapsed() < Duration::from_secs(60) {
+    while !checkpoint.is_file() && begun.elapsed() < Duration::from_mins(1) {
         std::thread::sleep(Duration::from_millis(5));
     }
     child.kill().expect("killed");
@@ -181,4 +181,43 @@ fn a_base_that_is_no_checkpoint_is_named() {
         folder.run(&["train", "recipe", "khp", "--base", "nowhere", "--data", &data, "--output", "run"]);
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains("nowhere"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_calibration_goes_into_the_bundle_and_refuses_rows_that_trained_it() {
+    let folder = Folder::new();
+    let bundle = trained(&folder, &["--epochs", "2"]).display().to_string();
+    let train = folder.path("train.csv").display().to_string();
+    let ran = folder.run(&["calibrate", &train, "--bundle", &bundle]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("trained the model"), "{}", ran.stderr);
+    // Rows that trained it under another file's name are known by what the model reads.
+    let text = folder.read("train.csv");
+    let copy = folder.write("copy.csv", text + "\"**User:** one row more\",0,x,none,early,x,en,p9,\"[]\"\n");
+    let ran = folder.run(&["calibrate", &copy.display().to_string(), "--bundle", &bundle]);
+    assert!(ran.code == Some(1) && ran.stderr.contains("40 of 41 rows"), "{}", ran.stderr);
+    // A random checkpoint of two layers ranks as it likes; the map of no map fits anything.
+    let new = folder.write("new.csv", conversations(100, 60)).display().to_string();
+    let ran = folder.run(&[
+        "calibrate",
+        &new,
+        "--bundle",
+        &bundle,
+        "--aggregation",
+        "logistic",
+        "--map",
+        "none",
+        "--target",
+        "f1",
+    ]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let input = folder.write("one.csv", conversations(500, 2)).display().to_string();
+    let output = folder.path("scores.jsonl").display().to_string();
+    let score =
+        ["score", "--input", &input, "--text-column", "text", "--output", &output, "--bundle", &bundle];
+    let ran = folder.run(&score);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let written: Value =
+        serde_json::from_str(&folder.read("run/seed-42/bundle/calibration.json")).expect("a calibration");
+    assert_eq!(written["fitted_on"][0]["rows"], 60);
 }

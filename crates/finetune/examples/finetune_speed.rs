@@ -1,8 +1,8 @@
 //! Times of training steps and of inference, and the memory they take, as one line of
 //! JSON. `scripts/bench_finetune.py` runs it beside PyTorch and ONNX Runtime.
 //!
-//!   finetune_speed train BASE BATCH TOKENS STEPS
-//!   finetune_speed infer BASE BATCH TOKENS STEPS
+//!   `finetune_speed` train BASE BATCH TOKENS STEPS
+//!   `finetune_speed` infer BASE BATCH TOKENS STEPS
 //!
 //! `RAYON_NUM_THREADS` sets the threads.
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use candle_core::{DType, Device};
 use mindrail_finetune::model::{Backbone, Keep, Pass, Training};
-use mindrail_finetune::rendering::Encoded;
+use mindrail_finetune::rendering::{Cut, Encoded};
 use mindrail_finetune::rows::{Target, Task};
 use mindrail_finetune::{
     AdamW, Error, Head, HeadConfig, HeadSource, Network, OptimizerConfig, Pooling, Rounding, Sample,
@@ -62,7 +62,7 @@ fn samples(batch: usize, tokens: usize, vocabulary: usize) -> Vec<Sample> {
             let ids = (0..tokens).map(|_| (200 + random.below(vocabulary - 200)) as u32).collect();
             let labels = (0..9).map(|_| if random.chance(0.3) { 1.0 } else { 0.0 }).collect();
             Sample {
-                inputs: vec![Encoded { ids, types: vec![0; tokens], cut: Default::default() }],
+                inputs: vec![Encoded { ids, types: vec![0; tokens], cut: Cut::default() }],
                 targets: BTreeMap::from([(Task::Signals, Target::Labels(labels))]),
             }
         })

@@ -5,6 +5,7 @@
 //! names its base by hash.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device};
@@ -98,7 +99,10 @@ pub(crate) fn write(folder: &Path, network: &Network, made: &Made<'_>) -> Result
     let tokenizer =
         tokenizer.map_err(|e| Error::new(folder.display(), e, "a tokenizer that can be written"))?;
     write_atomically(&folder.join("tokenizer.json"), tokenizer.as_bytes())?;
-    let seen = made.prepared.seen.iter().map(|hash| format!("{hash:016x}\n")).collect::<String>();
+    let seen = made.prepared.seen.iter().fold(String::new(), |mut lines, hash| {
+        let _ = writeln!(lines, "{hash:016x}");
+        lines
+    });
     write_atomically(&folder.join(SEEN), seen.as_bytes())?;
     let recipe = Recipe { input: made.prepared.renderer.config().clone(), ..made.job.recipe.clone() };
     let manifest = Manifest {

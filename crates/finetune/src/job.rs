@@ -52,7 +52,11 @@ pub(crate) fn sha256_of(path: &Path) -> Result<String, Error> {
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// What is trained on what.
@@ -255,12 +259,14 @@ fn eos_token(path: &Path) -> Result<String, Error> {
 
 /// Hashes of the files that a base is made of.
 pub(crate) fn base_files(folder: &Path) -> Result<BTreeMap<String, String>, Error> {
-    let is_base = |name: &str| {
-        name == "config.json"
-            || name == "tokenizer.json"
-            || (name.ends_with(".safetensors") && name.starts_with("model"))
-            || (name.ends_with(".bin") && name.starts_with("pytorch_model"))
+    let is_weights = |name: &str| {
+        let end = Path::new(name).extension().and_then(|end| end.to_str());
+        matches!(
+            (name.split(['.', '-']).next(), end),
+            (Some("model"), Some("safetensors")) | (Some("pytorch_model"), Some("bin"))
+        )
     };
+    let is_base = |name: &str| name == "config.json" || name == "tokenizer.json" || is_weights(name);
     let mut files = BTreeMap::new();
     for entry in std::fs::read_dir(folder).at(folder)? {
         let name = entry.at(folder)?.file_name().to_string_lossy().into_owned();

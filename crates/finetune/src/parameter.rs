@@ -20,12 +20,18 @@ pub struct Parameter {
 
 impl Parameter {
     /// A tensor that stays as it is.
+    ///
+    /// # Errors
+    /// If it cannot be put into that precision.
     pub fn frozen(name: impl Into<String>, value: &Tensor, dtype: DType) -> Result<Self> {
         let value = value.to_dtype(dtype)?.contiguous()?;
         Ok(Self { name: name.into(), value, is_trained: false, gradient: Mutex::default() })
     }
 
     /// A tensor that is trained.
+    ///
+    /// # Errors
+    /// If there is no memory for its copy.
     pub fn trained(name: impl Into<String>, value: &Tensor) -> Result<Self> {
         // A copy of its own: an update in place must not reach whoever gave the tensor.
         let value = value.to_dtype(DType::F32)?.force_contiguous()?;

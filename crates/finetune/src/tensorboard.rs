@@ -1,4 +1,4 @@
-//! Event files of TensorBoard: records of a length, a payload and checksums, whose payload
+//! Event files of `TensorBoard`: records of a length, a payload and checksums, whose payload
 //! is the protocol buffer `Event` of TensorFlow with one scalar.
 
 use std::fs::File;

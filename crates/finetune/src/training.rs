@@ -117,7 +117,7 @@ pub fn train(job: &Job, events: EventFiles, progress: &mut dyn Progress) -> Resu
     Ok(summary)
 }
 
-/// Whether event files for TensorBoard are written.
+/// Whether event files for `TensorBoard` are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventFiles {
     /// Beside the log.
@@ -243,10 +243,10 @@ impl<'a> Run<'a> {
             let report = self.step(per_epoch)?;
             self.log.step(&report)?;
             progress.step(&report);
-            if self.standing.steps % per_epoch == 0 || self.standing.steps == last {
+            if self.standing.steps.is_multiple_of(per_epoch) || self.standing.steps == last {
                 self.end_epoch(self.standing.steps.div_ceil(per_epoch), progress)?;
                 self.save()?;
-            } else if self.standing.steps % self.job.recipe.training.checkpoint_steps == 0 {
+            } else if self.standing.steps.is_multiple_of(self.job.recipe.training.checkpoint_steps) {
                 self.save()?;
             }
         }
@@ -447,7 +447,7 @@ impl Log {
             value["step"].as_u64().is_some_and(|step| step as usize <= steps)
         };
         let kept: Vec<&str> = text.lines().filter(is_kept).collect();
-        let whole = kept.iter().map(|line| format!("{line}\n")).collect::<String>();
+        let whole = kept.iter().flat_map(|line| [line, "\n"]).collect::<String>();
         write_atomically(&self.path, whole.as_bytes())
     }
 }

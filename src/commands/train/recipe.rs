@@ -15,12 +15,12 @@ use crate::commands::{Exit, complain, print};
 /// A recipe says all that a training does, in one commented TOML file. Seven follow
 /// published works and are inside the program:
 ///
-///   khp             nine signals of a conversation, by a decoder with LoRA
+///   khp             nine signals of a conversation, by a decoder with `LoRA`
 ///
 ///   reply-bert, reply-roberta
 ///                   the class of a reply, of eight, by an encoder
 ///
-///   crisis-lora     which crisis begins at a turn, by a decoder with LoRA
+///   crisis-lora     which crisis begins at a turn, by a decoder with `LoRA`
 ///
 ///   pku-moderation  fourteen harms of a reply
 ///
@@ -54,8 +54,8 @@ pub(crate) struct Recipe {
     name: Option<String>,
 
     /// A recipe of one's own, TOML.
-    #[arg(long, value_name = "FILE", conflicts_with = "name")]
-    recipe: Option<PathBuf>,
+    #[arg(long = "recipe", id = "recipe", value_name = "FILE", conflicts_with = "name")]
+    file: Option<PathBuf>,
 
     /// Print the recipe and do nothing.
     #[arg(long)]
@@ -145,7 +145,7 @@ impl Recipe {
     }
 
     fn text(&self) -> anyhow::Result<(String, String)> {
-        if let Some(path) = &self.recipe {
+        if let Some(path) = &self.file {
             let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
             return Ok((text, path.display().to_string()));
         }

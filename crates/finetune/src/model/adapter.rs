@@ -1,4 +1,4 @@
-//! LoRA adapters in the format of PEFT: `adapter_config.json` and
+//! `LoRA` adapters in the format of PEFT: `adapter_config.json` and
 //! `adapter_model.safetensors`.
 
 use std::collections::BTreeMap;
@@ -52,7 +52,8 @@ pub enum AdapterSource<'a> {
 /// `adapter_config.json`, as far as it is read here.
 #[derive(Deserialize)]
 struct Peft {
-    peft_type: String,
+    #[serde(rename = "peft_type")]
+    kind: String,
     r: usize,
     lora_alpha: f32,
     #[serde(default)]
@@ -69,8 +70,8 @@ impl Peft {
         let refuse = |field: &str, found: String, expected: &str| {
             Err(Error::new(format!("{place}: {field}"), found, expected))
         };
-        if self.peft_type != "LORA" {
-            return refuse("peft_type", format!("`{}`", self.peft_type), "`LORA`");
+        if self.kind != "LORA" {
+            return refuse("peft_type", format!("`{}`", self.kind), "`LORA`");
         }
         if let Some(bias) = self.rest.get("bias").filter(|bias| *bias != "none") {
             return refuse("bias", bias.to_string(), "`none`");

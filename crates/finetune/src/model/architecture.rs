@@ -201,11 +201,11 @@ impl Hub {
             }
         }
         let heads = self.num_attention_heads;
-        if heads == 0 || self.hidden_size % heads != 0 && self.head_dim.is_none() {
+        if heads == 0 || !self.hidden_size.is_multiple_of(heads) && self.head_dim.is_none() {
             return refuse("num_attention_heads", heads.to_string(), "a divisor of hidden_size");
         }
         let kv_heads = self.num_key_value_heads.unwrap_or(heads);
-        if kv_heads == 0 || heads % kv_heads != 0 {
+        if kv_heads == 0 || !heads.is_multiple_of(kv_heads) {
             return refuse("num_key_value_heads", kv_heads.to_string(), "a divisor of num_attention_heads");
         }
         Ok(())
@@ -239,7 +239,7 @@ impl Hub {
                 Family::ModernBert => 1e-5,
                 _ => default_eps,
             }),
-            padding: self.pad_token_id.unwrap_or(if family == Family::Roberta { 1 } else { 0 }),
+            padding: self.pad_token_id.unwrap_or(usize::from(family == Family::Roberta)),
             dropout: self.dropouts(family),
             thetas: self.thetas(family),
             near: self.near(family),

@@ -163,7 +163,7 @@ impl Backbone {
         let mut trace =
             Trace { embedded: (keep != Keep::Nothing).then_some(embedded), blocks: Vec::new(), last: None };
         for (i, block) in self.blocks.iter().enumerate() {
-            let (next, saved) = block.forward(&rows, &self.reading(batch, rotary.as_ref(), pass, i))?;
+            let (next, saved) = block.forward(&rows, &Self::reading(batch, rotary.as_ref(), pass, i))?;
             match keep {
                 Keep::Nothing => {}
                 Keep::Inputs => trace.blocks.push(Kept::Input(rows)),
@@ -191,7 +191,7 @@ impl Backbone {
             if lowest.is_none_or(|lowest| i < lowest) {
                 return Ok(());
             }
-            let reading = self.reading(batch, rotary.as_ref(), pass, i);
+            let reading = Self::reading(batch, rotary.as_ref(), pass, i);
             let saved = match kept {
                 Kept::All(saved) => saved,
                 Kept::Input(input) => block.forward(&input, &reading)?.1,
@@ -215,7 +215,6 @@ impl Backbone {
     }
 
     fn reading<'a>(
-        &self,
         batch: &'a Batch,
         rotary: Option<&'a [Rotary; 2]>,
         pass: &'a Pass,

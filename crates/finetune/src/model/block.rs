@@ -200,21 +200,21 @@ pub(crate) enum Inward<const N: usize> {
     /// One each.
     Apart([Projection; N]),
     /// One for all, and how wide each part is.
-    Joint(Projection, [usize; N]),
+    Joint(Box<Projection>, [usize; N]),
 }
 
 impl<const N: usize> Inward<N> {
     fn all(&self) -> std::slice::Iter<'_, Projection> {
         match self {
             Self::Apart(all) => all.iter(),
-            Self::Joint(one, _) => std::slice::from_ref(one).iter(),
+            Self::Joint(one, _) => std::slice::from_ref(&**one).iter(),
         }
     }
 
     fn all_mut(&mut self) -> std::slice::IterMut<'_, Projection> {
         match self {
             Self::Apart(all) => all.iter_mut(),
-            Self::Joint(one, _) => std::slice::from_mut(one).iter_mut(),
+            Self::Joint(one, _) => std::slice::from_mut(&mut **one).iter_mut(),
         }
     }
 

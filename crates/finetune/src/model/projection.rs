@@ -1,4 +1,4 @@
-//! A linear layer that may carry a low-rank adapter (LoRA, Hu et al. 2021):
+//! A linear layer that may carry a low-rank adapter (`LoRA`, Hu et al. 2021):
 //! `y = x W^T + b + scale (dropout(x) A^T) B^T`.
 
 use candle_core::{DType, Result, Tensor};

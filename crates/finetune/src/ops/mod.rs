@@ -17,6 +17,7 @@ mod norm;
 mod rotary;
 
 use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Result, Storage, Tensor};
+use rayon::prelude::*;
 use std::sync::Mutex;
 
 pub use activation::Activation;
@@ -85,7 +86,6 @@ pub(crate) fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     if !is_fused(a) || !is_fused(b) {
         return a + b;
     }
-    use rayon::prelude::*;
     let sum = numbers_of([a, b], |[a, b]| {
         let mut sum = Vec::with_capacity(a.len());
         a.par_iter().with_min_len(CHUNK).zip(b).map(|(a, b)| a + b).collect_into_vec(&mut sum);

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device, Tensor};
 use mindrail_finetune::checkpoint::Checkpoint;
 use mindrail_finetune::model::{AdapterSource, Backbone, Keep, Pass, Training};
-use mindrail_finetune::rendering::Encoded;
+use mindrail_finetune::rendering::{Cut, Encoded};
 use mindrail_finetune::rows::{Target, Task};
 use mindrail_finetune::{
     AdamW, Head, HeadConfig, HeadSource, Network, OptimizerConfig, Parameter, Pooling, Sample, Schedule, Step,
@@ -83,7 +83,7 @@ fn encoded(golden: &Golden) -> Vec<Encoded> {
     golden
         .inputs
         .iter()
-        .map(|i| Encoded { ids: i.ids.clone(), types: types(i), cut: Default::default() })
+        .map(|i| Encoded { ids: i.ids.clone(), types: types(i), cut: Cut::default() })
         .collect()
 }
 
@@ -237,6 +237,11 @@ fn adapted(architecture: &str, training: Training) -> Network {
     network
 }
 
+#[derive(Deserialize)]
+struct Logits {
+    logits: Vec<Vec<f32>>,
+}
+
 #[test]
 fn an_adapter_that_peft_saved_gives_pefts_logits_also_merged() {
     for architecture in ["qwen2", "llama", "bert"] {
@@ -252,10 +257,6 @@ fn an_adapter_that_peft_saved_gives_pefts_logits_also_merged() {
             1e-4,
             architecture,
         );
-    }
-    #[derive(Deserialize)]
-    struct Logits {
-        logits: Vec<Vec<f32>>,
     }
     let expected: Logits = read(&golden("qwen2").join("golden_rslora.json"));
     let mut network = network("qwen2", Training::Frozen, DType::F32);
@@ -406,7 +407,7 @@ fn minilm_s_vectors_logits_and_gradients_are_those_of_pytorch() {
     let inputs: Vec<Encoded> = expected
         .ids
         .iter()
-        .map(|ids| Encoded { ids: ids.clone(), types: vec![0; ids.len()], cut: Default::default() })
+        .map(|ids| Encoded { ids: ids.clone(), types: vec![0; ids.len()], cut: Cut::default() })
         .collect();
     let all: Vec<&Encoded> = inputs.iter().collect();
     assert_near(

@@ -404,7 +404,7 @@ mod tests {
             FitRow {
                 id: Some(format!("row-{number}")),
                 family: Some(format!("family-{}", number / 2)),
-                language: Some(if number % 4 == 0 { Language::Fr } else { Language::En }),
+                language: Some(if number.is_multiple_of(4) { Language::Fr } else { Language::En }),
                 outputs: (0..9).map(signal).collect(),
                 label,
                 text: None,

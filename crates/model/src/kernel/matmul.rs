@@ -15,6 +15,9 @@ pub struct Matrix<'a> {
 
 impl<'a> Matrix<'a> {
     /// `values` as `rows` rows of `columns` numbers.
+    ///
+    /// # Panics
+    /// If there are fewer.
     pub fn new(values: &'a [f32], rows: usize, columns: usize) -> Self {
         assert!(
             values.len() >= rows * columns,
@@ -26,6 +29,9 @@ impl<'a> Matrix<'a> {
 
     /// `rows` rows of `columns` numbers that begin `stride` numbers apart, as one head's
     /// part of the rows of all heads does.
+    ///
+    /// # Panics
+    /// If there are fewer, or rows overlap.
     pub fn strided(values: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
         assert!(
             rows == 0 || (stride >= columns && values.len() >= (rows - 1) * stride + columns),
@@ -36,6 +42,7 @@ impl<'a> Matrix<'a> {
     }
 
     /// The same numbers with rows and columns exchanged.
+    #[must_use]
     pub fn transposed(self) -> Self {
         Self {
             rows: self.columns,

@@ -117,7 +117,7 @@ impl Assessor for Weather {
             scores,
             conversation,
             not_evaluated: Vec::new(),
-            values: std::collections::BTreeMap::new(),
+            values: BTreeMap::new(),
         })
     }
 

@@ -133,7 +133,8 @@ impl Assessor for WordTeacher {
         }
         let signals = Self::user(&turn.text).signals;
         let conversation = Some(ConversationScores { risk: p(state.risk), signals, language: Language::En });
-        Ok(TurnAssessment { index, role: turn.role, scores, conversation, not_evaluated })
+        let values = BTreeMap::new();
+        Ok(TurnAssessment { index, role: turn.role, scores, conversation, not_evaluated, values })
     }
 
     fn calibration(&self) -> &Calibration {
