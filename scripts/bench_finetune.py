@@ -34,9 +34,9 @@ def torch_training(base, batch, tokens, steps, attention):
     import torch
     from transformers import AutoModel
 
-    model = AutoModel.from_pretrained(base, attn_implementation=attention, dtype=torch.float32).train()
+    model = AutoModel.from_pretrained(base, attn_implementation=attention, dtype=torch.float32, add_pooling_layer=False).train()
     head = torch.nn.Linear(model.config.hidden_size, 9)
-    trained = [p for name, p in model.named_parameters() if "pooler" not in name] + list(head.parameters())
+    trained = list(model.parameters()) + list(head.parameters())
     adam = torch.optim.AdamW(trained, lr=2e-5, weight_decay=0.01, fused=attention == "sdpa")
     ids = torch.randint(200, model.config.vocab_size, (batch, tokens))
     targets = (torch.rand(batch, 9) < 0.3).float()
@@ -57,7 +57,7 @@ def torch_inference(base, batch, tokens, steps):
     import torch
     from transformers import AutoModel
 
-    model = AutoModel.from_pretrained(base, attn_implementation="sdpa", dtype=torch.float32).eval()
+    model = AutoModel.from_pretrained(base, attn_implementation="sdpa", dtype=torch.float32, add_pooling_layer=False).eval()
     ids = torch.randint(200, model.config.vocab_size, (batch, tokens))
     mask = torch.ones_like(ids)
 
@@ -179,7 +179,7 @@ def main():
     arguments = parser.parse_args()
     rounds = 1 if arguments.quick else arguments.rounds
     base = arguments.base
-    report = {"machine": machine(), "rounds": rounds, "steps": arguments.steps, "warm_up": 3, "training": [], "inference": {}}
+    report = {"machine": machine(), "rounds": {"training": rounds, "inference": 1}, "steps": arguments.steps, "warm_up": 3, "training": [], "inference": {}}
     engines = [("mindrail-train", base), ("torch-sdpa", base), ("torch-eager", base)]
     for batch, tokens in TRAINING:
         for threads in (1, 2):

@@ -101,6 +101,17 @@ fn the_khp_recipe_goes_from_data_through_score_and_bench() {
         &folder.path("bench").display().to_string(),
     ]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let ran = folder.run(&[
+        "bench",
+        "reply",
+        "--data",
+        &input,
+        "--system",
+        &format!("bundle:{bundle}"),
+        "--output",
+        "other",
+    ]);
+    assert_ne!(ran.code, Some(0));
 }
 
 #[test]

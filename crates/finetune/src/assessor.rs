@@ -18,10 +18,12 @@ use mindrail_core::probability::Probability;
 use mindrail_core::taxonomy::{CrisisLabel, Harm, ReplyClass, Scores, Severity, Signal, Taxonomy};
 use mindrail_model::assessor::{EmbeddedAssessor, EmbeddedState};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::bundle::{CALIBRATION, FineTuned};
 use crate::error::{Error, IoContext as _};
 use crate::figures::probabilities;
+use crate::job::{hex, sha256_of};
 use crate::rows::{Input, Task};
 
 /// Version of the layout of [`FineTunedState`].
@@ -49,17 +51,24 @@ impl std::fmt::Debug for Beside {
     }
 }
 
-/// What a fine-tuned assessor remembers: the turns, and the highest scores so far.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// What a fine-tuned assessor remembers: the turns, and the highest outputs so far.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FineTunedState {
     version: u32,
     model: String,
     turns: Vec<Turn>,
-    /// The highest risk and signals at any user turn: what was said stays said.
-    risk: Option<Probability>,
-    signals: Option<Scores<Signal>>,
+    /// The highest of each output that makes the risk, at any user turn: what was said
+    /// stays said. Empty before the first that was read.
+    outputs: Vec<f32>,
     beside: EmbeddedState,
+}
+
+impl std::fmt::Debug for FineTunedState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Without the texts.
+        write!(f, "FineTunedState({} turns of {})", self.turns.len(), self.model)
+    }
 }
 
 impl FineTunedAssessor {
@@ -76,7 +85,7 @@ impl FineTunedAssessor {
         let identity = ModelIdentity {
             name: model.manifest().name.clone(),
             version: model.manifest().version.clone(),
-            sha256: model.sha256().to_owned(),
+            sha256: identity_of(&model)?,
         };
         Ok(Self { model, beside: Beside(beside), identity, calibration, risk })
     }
@@ -105,26 +114,25 @@ impl FineTunedAssessor {
     fn user(&self, state: &mut FineTunedState, scores: &mut UserScores, said: &BTreeMap<Task, Vec<f32>>) {
         if let Some(found) = said.get(&Task::Signals) {
             scores.signals = labels(found);
-            scores.risk = self.risk_of(found);
-        }
-        if let Some(found) = said.get(&Task::Risk) {
-            scores.risk = self.risk_of(found);
         }
         if let Some(found) = said.get(&Task::Onsets) {
             scores.crisis = labels::<CrisisLabel>(found);
         }
-        state.risk = Some(state.risk.map_or(scores.risk, |before| before.max(scores.risk)));
-        let signals =
-            state.signals.as_ref().map_or(scores.signals.clone(), |before| before.max(&scores.signals));
-        state.signals = Some(signals);
+        let Some(found) = self.model.risk_task().and_then(|task| said.get(&task)) else { return };
+        scores.risk = self.risk_of(found);
+        state.outputs.resize(found.len(), 0.0);
+        state.outputs.iter_mut().zip(found).for_each(|(highest, one)| *highest = highest.max(*one));
     }
 
     /// Calibrated risk; without a calibration the highest output, as KHP's guardrail does
     /// where its head is missing.
     fn risk_of(&self, outputs: &[f32]) -> Probability {
         let outputs: Vec<Probability> = outputs.iter().map(|p| probability(*p)).collect();
-        let calibrated = self.risk.as_ref().and_then(|risk| risk.apply(&outputs).ok());
-        calibrated.unwrap_or_else(|| outputs.into_iter().fold(Probability::ZERO, Probability::max))
+        match &self.risk {
+            // As many as when it was opened; what cannot be computed is never called safe.
+            Some(risk) => risk.apply(&outputs).unwrap_or(Probability::ONE),
+            None => outputs.into_iter().fold(Probability::ZERO, Probability::max),
+        }
     }
 
     fn is_of_user(&self) -> bool {
@@ -165,18 +173,37 @@ impl FineTunedAssessor {
             TurnScores::Assistant(scores) => reply(scores, &said, &mut assessment.values),
             TurnScores::None => {}
         }
-        if let (Some(conversation), true) = (&mut assessment.conversation, self.scores_people()) {
-            conversation.risk = state.risk.unwrap_or(conversation.risk);
-            if self.has(Task::Signals) {
-                conversation.signals = state.signals.clone().unwrap_or(conversation.signals.clone());
-            }
-        }
+        self.forget_notes(assessment);
         Ok(())
     }
 
-    /// Whether conversation risk is this model's.
-    fn scores_people(&self) -> bool {
-        self.has(Task::Signals) || self.has(Task::Risk)
+    /// Takes off what the embedded model could not read, where none of a turn's scores that
+    /// decide are its own.
+    fn forget_notes(&self, assessment: &mut TurnAssessment) {
+        let is_own = match assessment.scores {
+            TurnScores::User(_) => self.model.risk_task().is_some() && self.has(Task::Onsets),
+            TurnScores::Assistant(_) => self.has(Task::ReplyClass),
+            TurnScores::None => false,
+        };
+        if is_own {
+            assessment.not_evaluated.retain(|note| note.reason != NotEvaluatedReason::UnsupportedLanguage);
+        }
+    }
+
+    /// The conversation's risk is this model's at every turn, also where it read nothing: the
+    /// embedded model's would be held to thresholds that are not its own.
+    fn carry(&self, state: &FineTunedState, assessment: &mut TurnAssessment) {
+        let Some(task) = self.model.risk_task() else { return };
+        if state.outputs.is_empty() {
+            assessment.conversation = None;
+            return;
+        }
+        if let Some(conversation) = &mut assessment.conversation {
+            conversation.risk = self.risk_of(&state.outputs);
+            if task == Task::Signals {
+                conversation.signals = labels::<Signal>(&state.outputs);
+            }
+        }
     }
 }
 
@@ -188,8 +215,7 @@ impl Assessor for FineTunedAssessor {
             version: STATE_VERSION,
             model: self.stamp(),
             turns: Vec::new(),
-            risk: None,
-            signals: None,
+            outputs: Vec::new(),
             beside: self.beside.0.start(),
         }
     }
@@ -203,11 +229,13 @@ impl Assessor for FineTunedAssessor {
         }
         let mut assessment = self.beside.0.push(&mut state.beside, turn)?;
         if self.fill(state, turn, &mut assessment).is_err() {
-            // The numeric library failed, as when a device has no memory left. What stands
-            // there is the embedded model's; that this one did not speak is said.
+            // The numeric library failed, as when a device has no memory left. The embedded
+            // model's scores would be held to this model's thresholds.
+            assessment.scores = TurnScores::None;
             let reason = NotEvaluatedReason::ModelUnavailable;
             assessment.not_evaluated.push(NotEvaluated { turn: Some(assessment.index), reason });
         }
+        self.carry(state, &mut assessment);
         state.turns.push(turn.clone());
         Ok(assessment)
     }
@@ -248,6 +276,15 @@ fn reply(scores: &mut ReplyScores, said: &BTreeMap<Task, Vec<f32>>, values: &mut
     }
 }
 
+/// The hash of the manifest, and of the calibration where there is one: both decide.
+fn identity_of(model: &FineTuned) -> Result<String, Error> {
+    let path = model.folder().join(CALIBRATION);
+    if !path.is_file() {
+        return Ok(model.sha256().to_owned());
+    }
+    Ok(hex(&Sha256::digest(format!("{} {}", model.sha256(), sha256_of(&path)?))))
+}
+
 fn calibration_of(model: &FineTuned) -> Result<Option<SignalCalibration>, Error> {
     let path = model.folder().join(CALIBRATION);
     if !path.is_file() {
@@ -256,11 +293,13 @@ fn calibration_of(model: &FineTuned) -> Result<Option<SignalCalibration>, Error>
     let text = std::fs::read_to_string(&path).at(&path)?;
     let found = SignalCalibration::from_json(&path.display().to_string(), &text)
         .map_err(|e| Error::new(path.display(), e, "what `mindrail calibrate --bundle` writes"))?;
-    let outputs: Vec<usize> =
-        model.tasks().filter(|task| matches!(task, Task::Signals | Task::Risk)).map(Task::outputs).collect();
-    if !outputs.contains(&found.outputs.count()) {
+    let expected = model.risk_task().map(Task::outputs);
+    if expected != Some(found.outputs.count()) {
         let wrong = format!("a calibration of {} outputs", found.outputs.count());
-        return Err(Error::new(path.display(), wrong, format!("{outputs:?}")));
+        return Err(Error::new(path.display(), wrong, format!("of {expected:?}")));
+    }
+    if found.model.as_deref().is_some_and(|fitted| fitted != model.sha256()) {
+        return Err(Error::new(path.display(), "a calibration of another model", "one of this bundle"));
     }
     Ok(Some(found))
 }
@@ -271,7 +310,7 @@ fn calibration(model: &FineTuned, beside: &Calibration, risk: Option<&SignalCali
     let mut calibration = beside.clone();
     let unchosen = probability(UNCHOSEN);
     let has = |task| model.tasks().any(|known| known == task);
-    if has(Task::Signals) || has(Task::Risk) {
+    if model.risk_task().is_some() {
         calibration.risk_tenths = None;
         for (language, thresholds) in &mut calibration.thresholds {
             *thresholds = thresholds_of(risk, *language);
@@ -369,6 +408,14 @@ impl Assessor for AnyAssessor {
 }
 
 impl AnyAssessor {
+    /// Whether it was trained for a task; the embedded model was for all that it scores.
+    pub fn was_trained_for(&self, task: Task) -> bool {
+        match self {
+            Self::Embedded(_) => !matches!(task, Task::BeaverHarms | Task::Reward | Task::Cost),
+            Self::FineTuned(one) => one.has(task),
+        }
+    }
+
     fn foreign(&self, found: &str) -> StateError {
         StateError { found: found.to_owned(), expected: self.model().name.clone() }
     }

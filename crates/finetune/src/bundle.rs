@@ -249,6 +249,13 @@ impl FineTuned {
         &self.renderer
     }
 
+    /// The task whose outputs make the risk of a conversation, if it has one: a head for
+    /// risk itself, else the signals.
+    pub fn risk_task(&self) -> Option<Task> {
+        let has = |wanted: Task| self.tasks().find(|task| *task == wanted);
+        has(Task::Risk).or_else(|| has(Task::Signals))
+    }
+
     /// The tasks that it was trained for, in the order of its heads.
     pub fn tasks(&self) -> impl Iterator<Item = Task> {
         self.manifest.recipe.heads.iter().map(|head| head.task)
@@ -275,12 +282,19 @@ impl FineTuned {
     }
 }
 
+/// Compares all files of the folder that are read with those that the manifest names.
 fn check(folder: &Path, files: &BTreeMap<String, String>) -> Result<(), Error> {
-    for (name, expected) in files {
-        let path = folder.join(name);
-        let found = sha256_of(&path)?;
-        if found != *expected {
-            return Err(Error::new(path.display(), format!("SHA-256 {found}"), expected));
+    let found = hashes(folder)?;
+    let names: BTreeSet<&String> = found.keys().chain(files.keys()).collect();
+    for name in names {
+        if found.get(name) != files.get(name) {
+            let said =
+                |hash: Option<&String>| hash.map_or_else(|| "none".to_owned(), |h| format!("SHA-256 {h}"));
+            return Err(Error::new(
+                folder.join(name).display(),
+                said(found.get(name)),
+                said(files.get(name)),
+            ));
         }
     }
     Ok(())
@@ -310,7 +324,10 @@ fn backbone(
     }
     let mut backbone = Backbone::load(base, Training::Frozen, dtype, opening.device)?;
     backbone.adapt(AdapterSource::Saved(&folder.join(ADAPTER), Training::Frozen))?;
-    // One product for each layer instead of three.
-    backbone.merge_adapter()?;
+    // One product for each layer instead of three; in half precision what an adapter adds
+    // would be rounded away.
+    if dtype == DType::F32 {
+        backbone.merge_adapter()?;
+    }
     Ok(backbone)
 }

@@ -66,16 +66,12 @@ impl Checkpoint {
             pickles: Vec::new(),
             words: BTreeMap::new(),
         };
-        if let Some(files) = files(folder, "model.safetensors")? {
-            files.iter().try_for_each(|file| checkpoint.add_safetensors(file))?;
-        } else if let Some(files) = files(folder, "pytorch_model.bin")? {
-            files.iter().try_for_each(|file| checkpoint.add_pickle(file))?;
-        } else {
-            return Err(Error::new(
-                folder.display(),
-                "no weights",
-                "`model.safetensors`, its index with shards, or `pytorch_model.bin`",
-            ));
+        for file in weight_files(folder)? {
+            if file.extension().is_some_and(|end| end == "safetensors") {
+                checkpoint.add_safetensors(&file)?;
+            } else {
+                checkpoint.add_pickle(&file)?;
+            }
         }
         Ok(checkpoint)
     }
@@ -241,6 +237,17 @@ fn header(path: &Path) -> Result<(u64, Metadata), Error> {
         return Err(bad(format!("{length} bytes where its header tells {}", data + end)));
     }
     Ok((data, metadata))
+}
+
+/// The files with the weights of a checkpoint: safetensors where there are any.
+pub(crate) fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    for name in ["model.safetensors", "pytorch_model.bin"] {
+        if let Some(files) = files(folder, name)? {
+            return Ok(files);
+        }
+    }
+    let expected = "`model.safetensors`, its index with shards, or `pytorch_model.bin`";
+    Err(Error::new(folder.display(), "no weights", expected))
 }
 
 /// The one file of a name, or the shards that its index names.

@@ -26,9 +26,12 @@ pub struct TaskFigures {
     /// Mean F1 of the labels at probability 0.5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub macro_f1: Option<f64>,
-    /// F1 of all labels together, at 0.5; of classes the F1 weighted by support.
+    /// F1 of all labels together, at 0.5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub micro_f1: Option<f64>,
+    /// F1 of the classes, weighted by support.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weighted_f1: Option<f64>,
     /// Share of classes or levels that are right.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
@@ -56,6 +59,7 @@ impl TaskFigures {
         [
             ("macro_f1", self.macro_f1),
             ("micro_f1", self.micro_f1),
+            ("weighted_f1", self.weighted_f1),
             ("accuracy", self.accuracy),
             ("pair_accuracy", self.pair_accuracy),
             ("sign_accuracy", self.sign_accuracy),
@@ -204,7 +208,7 @@ fn classes(task: Task, rows: &[(&Target, &[Vec<f32>])], figures: &mut TaskFigure
     let Some(matrix) = ConfusionMatrix::from_rows(&gold, &found, task.outputs()) else { return };
     figures.accuracy = Some(matrix.accuracy());
     figures.macro_f1 = Some(matrix.macro_f1());
-    figures.micro_f1 = Some(matrix.weighted_f1());
+    figures.weighted_f1 = Some(matrix.weighted_f1());
 }
 
 fn pairs(rows: &[(&Target, &[Vec<f32>])], figures: &mut TaskFigures) {

@@ -15,7 +15,7 @@ use crate::head::{Head, HeadSource};
 use crate::model::{AdapterSource, Architecture, Backbone, Training};
 use crate::network::{Network, Sample};
 use crate::recipe::Recipe;
-use crate::rendering::{InputConfig, Renderer};
+use crate::rendering::{InputConfig, Renderer, Speakers};
 use crate::rows::{self, Example};
 
 /// A file that was read, by its content.
@@ -122,15 +122,7 @@ impl Job {
     pub fn prepare(&self) -> Result<Prepared, Error> {
         let mut notes = Vec::new();
         let renderer = renderer(&self.base, &self.input(&mut notes)?)?;
-        let mut read = |files: &[PathBuf]| self.examples(files, &mut notes);
-        let train = read(&self.data)?;
-        let (train, dev) = if self.dev.is_empty() {
-            let data = &self.recipe.data;
-            rows::split(train, data.dev_share, data.split_seed, data.split)
-                .map_err(|e| Error::new("split", e, "a part to train on and a part to choose by"))?
-        } else {
-            (train, read(&self.dev)?)
-        };
+        let (train, dev) = self.parts(&mut notes)?;
         let (train, dev) = (rendered(&renderer, train, &mut notes)?, rendered(&renderer, dev, &mut notes)?);
         for (part, samples) in [("train", &train), ("dev", &dev)] {
             if samples.is_empty() {
@@ -173,25 +165,42 @@ impl Job {
         Ok(input)
     }
 
-    fn examples(&self, files: &[PathBuf], notes: &mut Vec<String>) -> Result<Vec<Example>, Error> {
-        let found = rows::read_all(files, &self.recipe.tasks(), self.recipe.data.read)
-            .map_err(|e| Error::new("data", e, "rows with a label of the recipe's tasks"))?;
-        let total = found.len();
-        let (good, bad): (Vec<_>, Vec<_>) = found.into_iter().partition(Result::is_ok);
-        if !bad.is_empty() {
-            notes.push(format!(
-                "{} of {total} rows could not be read and were left out; the first:",
-                bad.len()
-            ));
-            notes.extend(bad.iter().take(3).filter_map(|row| Some(format!("  {}", row.as_ref().err()?))));
+    /// What is trained on, and what chooses the checkpoint.
+    fn parts(&self, notes: &mut Vec<String>) -> Result<(Vec<Example>, Vec<Example>), Error> {
+        let data = &self.recipe.data;
+        let mut train = self.read(&self.data)?;
+        if self.dev.is_empty() {
+            return rows::split(good(train, notes), data.dev_share, data.split_seed, data.split)
+                .map_err(|e| Error::new("split", e, "a part to train on and a part to choose by"));
         }
-        Ok(good.into_iter().flatten().collect())
+        // Read together, relatives in different files are of one family.
+        let of_train = train.len();
+        train = self.read(&[self.data.as_slice(), &self.dev].concat())?;
+        let dev = good(train.split_off(of_train), notes);
+        let train = good(train, notes);
+        let families: BTreeSet<&str> = train.iter().map(|example| example.family.as_str()).collect();
+        let related = dev.iter().filter(|example| families.contains(example.family.as_str())).count();
+        if related > 0 {
+            notes.push(format!(
+                "{related} of {} rows of dev have relatives in train; its figures flatter",
+                dev.len()
+            ));
+        }
+        Ok((train, dev))
+    }
+
+    fn read(&self, files: &[PathBuf]) -> Result<rows::Examples, Error> {
+        rows::read_all(files, &self.recipe.tasks(), self.recipe.data.read)
+            .map_err(|e| Error::new("data", e, "rows with a label of the recipe's tasks"))
     }
 
     /// By what a run that goes on is known: all that its numbers depend on.
     fn plan(&self, prepared: &Prepared) -> String {
+        // A seed's numbers do not depend on which others are trained beside it.
+        let mut recipe = self.recipe.clone();
+        recipe.training.seeds.clear();
         let parts = serde_json::json!({
-            "recipe": self.recipe,
+            "recipe": recipe,
             "base": prepared.base_files,
             "trained_on": prepared.trained_on.iter().map(|file| &file.sha256).collect::<Vec<_>>(),
             "selected_on": prepared.selected_on.iter().map(|file| &file.sha256).collect::<Vec<_>>(),
@@ -213,6 +222,14 @@ impl Job {
         backbone.grow_vocabulary(renderer.vocabulary_size())?;
         let mut random = Random::new(seed);
         if let Some(config) = &model.adapter {
+            if matches!(self.recipe.input.speakers, Speakers::Special { .. }) {
+                let found = "special tokens, whose rows stay frozen beside an adapter";
+                return Err(Error::new(
+                    "input.speakers",
+                    found,
+                    "speakers told in words, or full fine-tuning",
+                ));
+            }
             backbone.adapt(AdapterSource::Fresh(config, &mut random))?;
         }
         let width = backbone.architecture().width;
@@ -224,6 +241,17 @@ impl Job {
             .collect::<Result<_, _>>()?;
         Ok(Network { backbone, heads, pooling: model.pooling })
     }
+}
+
+/// The rows that could be read; what is wrong with the others is noted.
+fn good(found: rows::Examples, notes: &mut Vec<String>) -> Vec<Example> {
+    let total = found.len();
+    let (good, bad): (Vec<_>, Vec<_>) = found.into_iter().partition(Result::is_ok);
+    if !bad.is_empty() {
+        notes.push(format!("{} of {total} rows could not be read and were left out; the first:", bad.len()));
+        notes.extend(bad.iter().take(3).filter_map(|row| Some(format!("  {}", row.as_ref().err()?))));
+    }
+    good.into_iter().flatten().collect()
 }
 
 /// The renderer of a folder's tokenizer. An end token called `eos_token` is the one that
@@ -257,24 +285,16 @@ fn eos_token(path: &Path) -> Result<String, Error> {
     })
 }
 
-/// Hashes of the files that a base is made of.
+/// Hashes of the files that a base is made of: those that are read, and no others.
 pub(crate) fn base_files(folder: &Path) -> Result<BTreeMap<String, String>, Error> {
-    let is_weights = |name: &str| {
-        let end = Path::new(name).extension().and_then(|end| end.to_str());
-        matches!(
-            (name.split(['.', '-']).next(), end),
-            (Some("model"), Some("safetensors")) | (Some("pytorch_model"), Some("bin"))
-        )
-    };
-    let is_base = |name: &str| name == "config.json" || name == "tokenizer.json" || is_weights(name);
-    let mut files = BTreeMap::new();
-    for entry in std::fs::read_dir(folder).at(folder)? {
-        let name = entry.at(folder)?.file_name().to_string_lossy().into_owned();
-        if is_base(&name) {
-            files.insert(name.clone(), sha256_of(&folder.join(&name))?);
-        }
-    }
-    Ok(files)
+    let own = ["config.json", "tokenizer.json"].map(|name| folder.join(name));
+    let files = own.into_iter().chain(crate::checkpoint::weight_files(folder)?);
+    files
+        .map(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            Ok((name, sha256_of(&path)?))
+        })
+        .collect()
 }
 
 fn rendered(

@@ -1,6 +1,6 @@
 //! A tensor of a model with its name and, where it is trained, its gradient.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use candle_core::{DType, Result, Shape, Tensor};
 use rayon::prelude::*;
@@ -15,7 +15,15 @@ pub struct Parameter {
     name: String,
     value: Tensor,
     is_trained: bool,
-    gradient: Mutex<Option<Tensor>>,
+    gradient: Mutex<Gradient>,
+}
+
+/// A gradient's array, and whether anything has been added since it was last forgotten: one
+/// of zeros would still decay the tensor and move it by its momentum.
+#[derive(Debug, Default)]
+struct Gradient {
+    array: Option<Tensor>,
+    is_touched: bool,
 }
 
 impl Parameter {
@@ -70,25 +78,32 @@ impl Parameter {
 
     /// The gradient so far, in single precision; `None` before the first.
     pub fn gradient(&self) -> Option<Tensor> {
-        self.gradient.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let gradient = self.locked();
+        gradient.array.clone().filter(|_| gradient.is_touched)
     }
 
     /// Where gradients are added in place: zeros at first.
     pub(crate) fn gradient_array(&self) -> Result<Tensor> {
-        let mut gradient = self.gradient.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(gradient) = &*gradient {
-            return Ok(gradient.clone());
+        let mut gradient = self.locked();
+        gradient.is_touched = true;
+        if let Some(array) = &gradient.array {
+            return Ok(array.clone());
         }
         let zeros = Tensor::zeros(self.shape(), DType::F32, self.value.device())?;
-        *gradient = Some(zeros.clone());
+        gradient.array = Some(zeros.clone());
         Ok(zeros)
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Gradient> {
+        self.gradient.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds a gradient.
     pub(crate) fn add_gradient(&self, more: &Tensor) -> Result<()> {
         let more = more.to_dtype(DType::F32)?;
-        let mut gradient = self.gradient.lock().unwrap_or_else(PoisonError::into_inner);
-        *gradient = Some(match gradient.take() {
+        let mut gradient = self.locked();
+        gradient.is_touched = true;
+        gradient.array = Some(match gradient.array.take() {
             Some(sum) => (sum + more)?,
             None => more.force_contiguous()?,
         });
@@ -98,13 +113,14 @@ impl Parameter {
     /// Forgets the gradient, before the next step's. On a CPU its array is kept and filled
     /// with zeros: a fresh one would cost as much again for its pages.
     pub(crate) fn clear_gradient(&self) -> Result<()> {
-        let mut gradient = self.gradient.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*gradient {
+        let mut gradient = self.locked();
+        gradient.is_touched = false;
+        match &gradient.array {
             Some(array) if is_fused(array) => {
                 change(array, |values| values.par_chunks_mut(CHUNK).for_each(|part| part.fill(0.0)))
             }
             _ => {
-                *gradient = None;
+                gradient.array = None;
                 Ok(())
             }
         }

@@ -8,7 +8,7 @@ use crate::head::{HeadConfig, Pooling};
 use crate::model::AdapterConfig;
 use crate::optimizer::OptimizerConfig;
 use crate::rendering::InputConfig;
-use crate::rows::{ReadOptions, SplitBy, Task};
+use crate::rows::{ReadOptions, SplitBy, Task, TaskKind};
 
 /// A recipe.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -166,74 +166,89 @@ impl Recipe {
         self.heads.iter().map(|head| head.task).collect()
     }
 
-    fn check(&self, place: &str) -> Result<(), Error> {
-        let wrong = |field: &str, found: String, expected: &str| {
+    /// Looks at what no field can tell alone.
+    ///
+    /// # Errors
+    /// The first field that is out of range or does not fit the others.
+    pub fn check(&self, place: &str) -> Result<(), Error> {
+        let fault = self.head_fault().or_else(|| self.training_fault()).or_else(|| self.number_fault());
+        fault.map_or(Ok(()), |(field, found, expected)| {
             Err(Error::new(format!("{place}: {field}"), found, expected))
-        };
+        })
+    }
+
+    fn head_fault(&self) -> Option<Fault> {
+        let training = &self.training;
         if self.tasks().len() != self.heads.len() || self.heads.is_empty() {
-            return wrong("heads", format!("{} heads", self.heads.len()), "one for each task, at least one");
+            let found = format!("{} heads", self.heads.len());
+            return Some(("heads", found, "one for each task, at least one"));
         }
-        if !self.tasks().contains(&self.training.select_task) {
-            return wrong(
-                "training.select_task",
-                format!("`{}`", self.training.select_task.wire()),
-                "the task of a head",
-            );
+        let task = training.select_task;
+        if !self.tasks().contains(&task) {
+            return Some(("training.select_task", format!("`{}`", task.wire()), "the task of a head"));
         }
-        if !self.training.select.is_of(self.training.select_task) {
-            let found = format!("`{:?}` of `{}`", self.training.select, self.training.select_task.wire());
-            return wrong(
-                "training.select",
-                found,
-                "macro_f1 or micro_f1 of labels, accuracy of classes, pair_accuracy of scores",
-            );
+        if !training.select.is_of(task) {
+            let found = format!("`{:?}` of `{}`", training.select, task.wire());
+            let expected = "macro_f1 or micro_f1 of labels, accuracy of classes, pair_accuracy of scores";
+            return Some(("training.select", found, expected));
         }
+        let is_weight = |weight: &f32| *weight > 0.0 && weight.is_finite();
+        let wrong = self.heads.iter().find(|head| {
+            let is_classes = head.task.kind() == TaskKind::SingleLabel;
+            !(head.class_weights.iter().all(is_weight) && (is_classes || head.class_weights.is_empty()))
+        });
+        wrong.map(|head| {
+            let found = format!("{:?} of `{}`", head.class_weights, head.task.wire());
+            ("class_weights", found, "numbers above 0, of a head of one class of several")
+        })
+    }
+
+    fn training_fault(&self) -> Option<Fault> {
         let TrainingConfig { epochs, batch, accumulate, checkpoint_steps, .. } = self.training;
-        for (field, value) in [
-            ("epochs", epochs),
-            ("batch", batch),
-            ("accumulate", accumulate),
-            ("checkpoint_steps", checkpoint_steps),
-        ] {
-            if value == 0 {
-                return wrong(&format!("training.{field}"), "0".to_owned(), "at least 1");
-            }
+        let counts = [
+            ("training.epochs", epochs),
+            ("training.batch", batch),
+            ("training.accumulate", accumulate),
+            ("training.checkpoint_steps", checkpoint_steps),
+            ("training.seeds", self.training.seeds.len()),
+        ];
+        let zero = counts.into_iter().find(|(_, count)| *count == 0);
+        zero.map(|(field, count)| (field, count.to_string(), "at least 1"))
+    }
+
+    fn number_fault(&self) -> Option<Fault> {
+        let OptimizerConfig { rate, warm_up, weight_decay, clip, betas, .. } = self.optimizer;
+        let is_share = |share: f32| (0.0..1.0).contains(&share);
+        let shares = [warm_up, weight_decay, betas.0, betas.1];
+        if !(rate > 0.0 && rate.is_finite() && shares.into_iter().all(is_share)) {
+            let found =
+                format!("rate {rate}, warm_up {warm_up}, weight_decay {weight_decay}, betas {betas:?}");
+            return Some(("optimizer", found, "a rate above 0 and shares from 0 to below 1"));
         }
-        if self.training.seeds.is_empty() {
-            return wrong("training.seeds", "none".to_owned(), "at least one");
+        if let Some(clip) = clip.filter(|clip| !(*clip > 0.0)) {
+            return Some(("optimizer.clip", clip.to_string(), "above 0, or no clip"));
         }
-        let OptimizerConfig { rate, warm_up, weight_decay, .. } = self.optimizer;
-        if !(rate > 0.0
-            && rate.is_finite()
-            && (0.0..1.0).contains(&warm_up)
-            && (0.0..1.0).contains(&weight_decay))
-        {
-            return wrong(
-                "optimizer",
-                format!("rate {rate}, warm_up {warm_up}, weight_decay {weight_decay}"),
-                "a rate above 0 and shares from 0 to below 1",
-            );
-        }
-        let shares =
+        let dropouts =
             self.heads.iter().map(|head| head.dropout).chain(self.model.adapter.iter().map(|a| a.dropout));
-        if let Some(share) = shares.into_iter().find(|share| !(0.0..1.0).contains(share)) {
-            return wrong("dropout", share.to_string(), "from 0 to below 1");
+        if let Some(share) = dropouts.into_iter().find(|share| !is_share(*share)) {
+            return Some(("dropout", share.to_string(), "from 0 to below 1"));
         }
-        if self.model.adapter.as_ref().is_some_and(|adapter| adapter.rank == 0 || adapter.targets.is_empty())
-        {
-            return wrong(
-                "model.adapter",
-                "a rank of 0 or no targets".to_owned(),
-                "a rank of at least 1 and the names of layers",
-            );
+        if !(0.0..1.0).contains(&self.data.dev_share) {
+            return Some(("data.dev_share", self.data.dev_share.to_string(), "from 0 to below 1"));
         }
-        Ok(())
+        let adapter = self.model.adapter.as_ref()?;
+        let is_empty = adapter.rank == 0 || adapter.targets.is_empty();
+        is_empty.then(|| {
+            ("model.adapter", "a rank of 0 or no targets".to_owned(), "a rank and the names of layers")
+        })
     }
 }
 
+/// A field, what was found there, and what was expected.
+type Fault = (&'static str, String, &'static str);
+
 impl Figure {
     fn is_of(self, task: Task) -> bool {
-        use crate::rows::TaskKind;
         match self {
             Self::MacroF1 | Self::MicroF1 => task.kind() == TaskKind::MultiLabel,
             Self::Accuracy => matches!(task.kind(), TaskKind::SingleLabel | TaskKind::Ordinal),
@@ -245,7 +260,6 @@ impl Figure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rows::TaskKind;
 
     #[test]
     fn every_published_recipe_is_read_and_survives_being_written() {

@@ -111,6 +111,7 @@ pub fn train(job: &Job, events: EventFiles, progress: &mut dyn Progress) -> Resu
         let mut run = Run::new(job, &prepared, *seed, events)?;
         seeds.push(run.finish(progress)?);
     }
+    let seeds = with_earlier(&job.output, seeds);
     let summary = Summary { spread: spread(&seeds), seeds };
     let text = serde_json::to_string_pretty(&summary).unwrap_or_default() + "\n";
     write_atomically(&job.output.join("summary.json"), text.as_bytes())?;
@@ -128,8 +129,6 @@ pub enum EventFiles {
 
 /// The recipe as it was used and what was read, beside the results.
 fn record(job: &Job, prepared: &Prepared) -> Result<(), Error> {
-    let recipe = toml::to_string(&job.recipe).map_err(|e| Error::new("recipe", e, "TOML"))?;
-    write_atomically(&job.output.join("recipe.toml"), recipe.as_bytes())?;
     let path = job.output.join("run.json");
     let begun = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let record = serde_json::json!({
@@ -154,6 +153,8 @@ fn record(job: &Job, prepared: &Prepared) -> Result<(), Error> {
         }
         return Ok(());
     }
+    let recipe = toml::to_string(&job.recipe).map_err(|e| Error::new("recipe", e, "TOML"))?;
+    write_atomically(&job.output.join("recipe.toml"), recipe.as_bytes())?;
     let text = serde_json::to_string_pretty(&record).unwrap_or_default() + "\n";
     write_atomically(&path, text.as_bytes())
 }
@@ -189,8 +190,18 @@ impl<'a> Run<'a> {
         self.folder.join("checkpoint.safetensors")
     }
 
-    fn best(&self) -> PathBuf {
-        self.folder.join("best.safetensors")
+    /// The weights of an epoch. Each has a file of its own until the checkpoint names it:
+    /// a kill in between must not leave one epoch's weights under another's figures.
+    fn weights_of(&self, epoch: usize) -> PathBuf {
+        self.folder.join(format!("epoch-{epoch}.safetensors"))
+    }
+
+    /// Takes away the weights of epochs that are not the best.
+    fn sweep(&self) {
+        let best = self.standing.best.map(|(epoch, _)| epoch);
+        for epoch in (1..=self.standing.epochs.len()).filter(|epoch| Some(*epoch) != best) {
+            let _ = std::fs::remove_file(self.weights_of(epoch));
+        }
     }
 
     /// Takes up a checkpoint, if there is one.
@@ -246,6 +257,7 @@ impl<'a> Run<'a> {
             if self.standing.steps.is_multiple_of(per_epoch) || self.standing.steps == last {
                 self.end_epoch(self.standing.steps.div_ceil(per_epoch), progress)?;
                 self.save()?;
+                self.sweep();
             } else if self.standing.steps.is_multiple_of(self.job.recipe.training.checkpoint_steps) {
                 self.save()?;
             }
@@ -309,7 +321,7 @@ impl<'a> Run<'a> {
         if is_better {
             self.standing.best = Some((epoch, figure));
             let tensors = trained_values(&self.network);
-            save_tensors(&self.best(), &tensors, FOR_PYTORCH)?;
+            save_tensors(&self.weights_of(epoch), &tensors, FOR_PYTORCH)?;
         }
         self.standing.epochs.truncate(epoch - 1);
         self.standing.epochs.push(found);
@@ -318,7 +330,7 @@ impl<'a> Run<'a> {
 
     fn bundle(&mut self) -> Result<SeedResult, Error> {
         let (epoch, _) = self.standing.best.unwrap_or_default();
-        let mut best = Checkpoint::of_file(&self.best())?;
+        let mut best = Checkpoint::of_file(&self.weights_of(epoch))?;
         restore(&mut self.network, &mut best, "")?;
         let figures = self.standing.epochs.get(epoch.wrapping_sub(1)).cloned().unwrap_or_default();
         let mut marks = Vec::new();
@@ -348,7 +360,12 @@ fn order(count: usize, seed: u64, epoch: usize) -> Vec<usize> {
 }
 
 fn dropout_seed(seed: u64, step: usize, part: usize) -> u32 {
-    Random::new(seed ^ ((step as u64) << 20) ^ part as u64).bits() as u32
+    let mut bits = seed;
+    // One after another, so that no seed has another's masks in a neighbouring step.
+    for number in [step as u64, part as u64] {
+        bits = Random::new(bits ^ number.wrapping_mul(0xff51_afd7_ed55_8ccd)).bits();
+    }
+    bits as u32
 }
 
 fn trained_values(network: &Network) -> Vec<(String, Tensor)> {
@@ -370,6 +387,15 @@ fn told(figures: &BTreeMap<Task, TaskFigures>) -> String {
         figures.named().map(|(name, value)| format!("{} {name} {value:.4}", task.wire()))
     });
     parts.collect::<Vec<_>>().join(", ")
+}
+
+/// The results of earlier calls with other seeds beside these, by seed.
+fn with_earlier(output: &Path, seeds: Vec<SeedResult>) -> Vec<SeedResult> {
+    let text = std::fs::read_to_string(output.join("summary.json")).unwrap_or_default();
+    let earlier: Vec<SeedResult> =
+        serde_json::from_str::<Summary>(&text).map(|s| s.seeds).unwrap_or_default();
+    let all = earlier.into_iter().chain(seeds).map(|result| (result.seed, result));
+    all.collect::<BTreeMap<_, _>>().into_values().collect()
 }
 
 fn spread(seeds: &[SeedResult]) -> Vec<Spread> {

@@ -137,7 +137,8 @@ impl Calibrate {
         });
         bar.finish_and_clear();
         let selected = [selection_of_bundle(&model), fitting.selection()?].concat();
-        let fitted = fitting.fit_rows(&[rows?], &selected, self.inverse_penalty)?;
+        let mut fitted = fitting.fit_rows(&[rows?], &selected, self.inverse_penalty)?;
+        fitted.calibration.model = Some(model.sha256().to_owned());
         let path = fitting.written().map_or_else(|| folder.join(CALIBRATION), Path::to_owned);
         fitting::write_to(&path, &fitted.calibration)?;
         Ok(if self.json {

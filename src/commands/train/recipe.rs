@@ -125,6 +125,10 @@ impl Recipe {
         }
         let mut recipe = Parsed::parse(&text, &place)?;
         self.change(&mut recipe);
+        recipe.check(&place)?;
+        if self.most_steps == Some(0) {
+            bail!("--most-steps: found 0, expected at least 1");
+        }
         let events = if self.tensorboard { EventFiles::Written } else { EventFiles::None };
         let is_test = !self.select_on_test.is_empty();
         let job = Job {

@@ -308,11 +308,12 @@ impl Attention {
             let (queries, keys) = (self.heads_of(q, self.heads, tokens)?, self.kv_heads_of(k, tokens)?);
             let (values, d_out) = (self.kv_heads_of(v, tokens)?, self.heads_of(d_out, self.heads, tokens)?);
             let weights = self.composed_weights(&queries, &keys)?;
-            let mask = self.composed_mask(tokens, dropout, &weights)?;
-            let kept = (&weights * &mask)?.to_dtype(d_out.dtype())?;
+            let mask = dropout.map(|_| self.composed_mask(tokens, dropout, &weights)).transpose()?;
+            let masked = |rows: &Tensor| mask.as_ref().map_or_else(|| Ok(rows.clone()), |mask| rows * mask);
+            let kept = masked(&weights)?.to_dtype(d_out.dtype())?;
             let d_values = kept.transpose(1, 2)?.contiguous()?.matmul(&d_out)?;
             let d_weights = d_out.matmul(&values.transpose(1, 2)?)?.to_dtype(DType::F32)?;
-            let d_weights = (d_weights * &mask)?;
+            let d_weights = masked(&d_weights)?;
             let along = (&d_weights * &weights)?.sum_keepdim(2)?;
             let d_scores = (&weights * d_weights.broadcast_sub(&along)?)?;
             let d_scores = (d_scores * f64::from(self.scale()))?.to_dtype(queries.dtype())?;

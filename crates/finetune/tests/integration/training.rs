@@ -132,6 +132,10 @@ fn dialogues(count: usize) -> String {
     text
 }
 
+fn job_data(name: &str, folder: &TempDir) -> PathBuf {
+    job(folder, name).data.remove(0)
+}
+
 pub(crate) fn job(folder: &TempDir, name: &str) -> Job {
     let (base_name, file, data) = match name {
         "khp" => ("qwen2", "rows.csv", khp(24)),
@@ -140,7 +144,7 @@ pub(crate) fn job(folder: &TempDir, name: &str) -> Job {
         "pku-moderation" => ("llama", "rows.jsonl", answers(24)),
         _ => ("llama", "rows.jsonl", pairs(24)),
     };
-    let path = folder.path().join(file);
+    let path = folder.path().join(format!("{name}-{file}"));
     std::fs::write(&path, data).expect("written");
     let mut recipe = Recipe::parse(Recipe::published(name).expect("a recipe"), name).expect("a recipe");
     // As long as the tiny bases read.
@@ -233,6 +237,33 @@ fn a_training_that_is_killed_goes_on_to_the_very_same_bundle() {
         lines.map(|line| serde_json::json!([line["step"], line["loss"], line["dev"]])).collect()
     };
     assert_eq!(steps(&straight), steps(&job));
+}
+
+#[test]
+fn heads_without_a_target_in_a_step_do_not_move_before_or_after_an_interruption() {
+    let (whole, killed) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let two_heads = |folder: &TempDir| {
+        let mut job = job(folder, "reply-bert");
+        let others = job_data("khp", folder);
+        job.data.push(others);
+        let head: mindrail_finetune::HeadConfig = toml::from_str("task = \"signals\"").expect("a head");
+        job.recipe.heads.push(head);
+        // One kind of row in nearly every step.
+        job.recipe.training.batch = 1;
+        job.recipe.training.epochs = 1;
+        job
+    };
+    let straight = two_heads(&whole);
+    run(&straight, &mut Kept::default());
+    let mut job = two_heads(&killed);
+    job.data = straight.data.clone();
+    for step in [3, 7, 12] {
+        let mut kept = Kept { dies_in: Some(step), ..Kept::default() };
+        let _ = catch_unwind(AssertUnwindSafe(|| train(&job, EventFiles::None, &mut kept)));
+    }
+    run(&job, &mut Kept::default());
+    let bytes = |job: &Job| std::fs::read(job.output.join("seed-42/checkpoint.safetensors")).expect("a file");
+    assert!(bytes(&straight) == bytes(&job), "the checkpoints differ");
 }
 
 #[test]
