@@ -174,6 +174,7 @@ def main():
     parser.add_argument("--base", required=True)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=7)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--quick", action="store_true", help="MiniLM alone, one round")
     parser.add_argument("--output", default=str(ROOT / "docs/bench_finetune.json"))
     arguments = parser.parse_args()
@@ -182,7 +183,7 @@ def main():
     report = {"machine": machine(), "rounds": {"training": rounds, "inference": 1}, "steps": arguments.steps, "warm_up": 3, "training": [], "inference": {}}
     engines = [("mindrail-train", base), ("torch-sdpa", base), ("torch-eager", base)]
     for batch, tokens in TRAINING:
-        for threads in (1, 2):
+        for threads in arguments.threads:
             report["training"].append(cell(engines, batch, tokens, threads, rounds, arguments.steps))
     with tempfile.TemporaryDirectory() as folder:
         models = {"MiniLM": base}
@@ -194,7 +195,7 @@ def main():
             export(path, onnx)
             engines = [("mindrail-infer", path), ("torch-infer", path), ("onnxruntime", onnx)]
             report["inference"][name] = [
-                cell(engines, batch, tokens, 2, 1, arguments.steps)
+                cell(engines, batch, tokens, max(arguments.threads), 1, arguments.steps)
                 for batch, tokens in INFERENCE
                 if name == "MiniLM" or batch * tokens <= 4096
             ]

@@ -169,7 +169,10 @@ impl Computing {
 fn assessor(folder: Option<&Path>, computing: &Computing) -> anyhow::Result<AnyAssessor> {
     Ok(match folder {
         Some(folder) if is_fine_tuned(folder) => {
-            AnyAssessor::FineTuned(Box::new(FineTunedAssessor::new(computing.open(folder)?)?))
+            let assessor = FineTunedAssessor::new(computing.open(folder)?)?;
+            let name = &assessor.bundle().manifest().name;
+            assessor.remarks().iter().for_each(|remark| complain(&format!("{name}: {remark}")));
+            AnyAssessor::FineTuned(Box::new(assessor))
         }
         _ => AnyAssessor::Embedded(Box::new(EmbeddedAssessor::new(&bundle(folder)?)?)),
     })

@@ -90,6 +90,17 @@ impl FineTunedAssessor {
         Ok(Self { model, beside: Beside(beside), identity, calibration, risk })
     }
 
+    /// What must be known before its answers are believed.
+    pub fn remarks(&self) -> Vec<String> {
+        let mut remarks = self.model.manifest().marks.clone();
+        if self.model.risk_task().is_some() && self.risk.is_none() {
+            let word =
+                "not calibrated: risk is called at 0.5, which nobody has chosen; see `mindrail calibrate`";
+            remarks.push(word.to_owned());
+        }
+        remarks
+    }
+
     /// The bundle.
     pub const fn bundle(&self) -> &FineTuned {
         &self.model

@@ -99,6 +99,10 @@ pub(crate) fn write(folder: &Path, network: &Network, made: &Made<'_>) -> Result
     let tokenizer =
         tokenizer.map_err(|e| Error::new(folder.display(), e, "a tokenizer that can be written"))?;
     write_atomically(&folder.join("tokenizer.json"), tokenizer.as_bytes())?;
+    let config = made.job.base.join("tokenizer_config.json");
+    if config.is_file() {
+        std::fs::copy(&config, folder.join("tokenizer_config.json")).at(&config)?;
+    }
     let seen = made.prepared.seen.iter().fold(String::new(), |mut lines, hash| {
         let _ = writeln!(lines, "{hash:016x}");
         lines
@@ -114,7 +118,7 @@ pub(crate) fn write(folder: &Path, network: &Network, made: &Made<'_>) -> Result
         seed: made.seed,
         epoch: made.epoch,
         vocabulary: network.backbone.architecture().vocabulary,
-        base: BaseFiles { folder: made.job.base.clone(), files: made.prepared.base_files.clone() },
+        base: BaseFiles { folder: whole_path(&made.job.base), files: made.prepared.base_files.clone() },
         trained_on: made.prepared.trained_on.clone(),
         selected_on: made.prepared.selected_on.clone(),
         dev: made.figures.clone(),
@@ -123,6 +127,11 @@ pub(crate) fn write(folder: &Path, network: &Network, made: &Made<'_>) -> Result
     };
     let text = serde_json::to_string_pretty(&manifest).unwrap_or_default() + "\n";
     write_atomically(&folder.join(MANIFEST), text.as_bytes())
+}
+
+/// A path that holds in every working directory.
+fn whole_path(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
 fn write_weights(folder: &Path, network: &Network, made: &Made<'_>) -> Result<(), Error> {
@@ -147,7 +156,7 @@ fn write_weights(folder: &Path, network: &Network, made: &Made<'_>) -> Result<()
 
 /// Hashes of the files of a bundle, but for the manifest and what is added later.
 fn hashes(folder: &Path) -> Result<BTreeMap<String, String>, Error> {
-    let names = ["config.json", "model.safetensors", "tokenizer.json", HEADS, SEEN];
+    let names = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", HEADS, SEEN];
     let adapter =
         ["adapter_config.json", "adapter_model.safetensors"].map(|name| format!("{ADAPTER}/{name}"));
     let names = names.into_iter().map(str::to_owned).chain(adapter);
@@ -178,6 +187,28 @@ pub struct Opening<'a> {
     pub precision: Option<Precision>,
 }
 
+/// Reads a bundle's manifest and checks the hashes of the bundle's own files.
+///
+/// # Errors
+/// If a file is missing or is not the one that the manifest names.
+pub fn inspect(folder: &Path) -> Result<Manifest, Error> {
+    Ok(read_manifest(folder)?.0)
+}
+
+/// The manifest and its hash.
+fn read_manifest(folder: &Path) -> Result<(Manifest, String), Error> {
+    let path = folder.join(MANIFEST);
+    let text = std::fs::read_to_string(&path).at(&path)?;
+    let manifest: Manifest = serde_json::from_str(&text)
+        .map_err(|e| Error::new(path.display(), e, "the manifest of a fine-tuned model"))?;
+    if manifest.format != FORMAT || manifest.format_version != FORMAT_VERSION {
+        let found = format!("{} {}", manifest.format, manifest.format_version);
+        return Err(Error::new(path.display(), found, format!("{FORMAT} {FORMAT_VERSION}")));
+    }
+    check(folder, &manifest.files)?;
+    Ok((manifest, hex(&Sha256::digest(&text))))
+}
+
 /// Whether a folder holds a bundle of a fine-tuned model.
 pub fn is_fine_tuned(folder: &Path) -> bool {
     let text = std::fs::read_to_string(folder.join(MANIFEST)).unwrap_or_default();
@@ -191,15 +222,7 @@ impl FineTuned {
     /// # Errors
     /// If a file is missing, is not the one that the manifest names, or cannot be read.
     pub fn open(folder: &Path, opening: &Opening<'_>) -> Result<Self, Error> {
-        let path = folder.join(MANIFEST);
-        let text = std::fs::read_to_string(&path).at(&path)?;
-        let manifest: Manifest = serde_json::from_str(&text)
-            .map_err(|e| Error::new(path.display(), e, "the manifest of a fine-tuned model"))?;
-        if manifest.format != FORMAT || manifest.format_version != FORMAT_VERSION {
-            let found = format!("{} {}", manifest.format, manifest.format_version);
-            return Err(Error::new(path.display(), found, format!("{FORMAT} {FORMAT_VERSION}")));
-        }
-        check(folder, &manifest.files)?;
+        let (manifest, sha256) = read_manifest(folder)?;
         let precision = opening.precision.unwrap_or(manifest.recipe.model.precision);
         let backbone = backbone(folder, &manifest, opening, precision.dtype())?;
         let mut heads_file = Checkpoint::of_file(&folder.join(HEADS))?;
@@ -215,13 +238,7 @@ impl FineTuned {
         heads_file.finish(|_| false)?;
         let renderer = crate::job::renderer(folder, &manifest.recipe.input)?;
         let network = Network { backbone, heads, pooling: manifest.recipe.model.pooling };
-        Ok(Self {
-            sha256: hex(&Sha256::digest(&text)),
-            manifest,
-            network,
-            renderer,
-            folder: folder.to_owned(),
-        })
+        Ok(Self { sha256, manifest, network, renderer, folder: folder.to_owned() })
     }
 
     /// What it says of itself.
@@ -310,9 +327,11 @@ fn backbone(
         return Backbone::load(folder, Training::Frozen, dtype, opening.device);
     }
     let base = opening.base.unwrap_or(&manifest.base.folder);
-    let found = base_files(base).map_err(|e| {
-        Error::new(base.display(), e, "the base that the adapter was trained on; say where with --base")
-    })?;
+    if !base.is_dir() {
+        let expected = "the base that the adapter was trained on; say where it is with --base";
+        return Err(Error::new(base.display(), "no such folder", expected));
+    }
+    let found = base_files(base)?;
     if found != manifest.base.files {
         let wrong = manifest.base.files.iter().find(|(name, hash)| found.get(*name) != Some(*hash));
         let named = wrong.map_or("another file", |(name, _)| name);

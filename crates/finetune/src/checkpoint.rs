@@ -220,6 +220,9 @@ fn candle_dtype(dtype: safetensors::Dtype) -> Option<DType> {
 fn header(path: &Path) -> Result<(u64, Metadata), Error> {
     let mut file = File::open(path).at(path)?;
     let length = file.metadata().at(path)?.len();
+    if length < 8 {
+        return Err(Error::new(path.display(), format!("{length} bytes"), "a safetensors file"));
+    }
     let mut start = [0; 8];
     file.read_exact(&mut start).at(path)?;
     let header_length = u64::from_le_bytes(start);

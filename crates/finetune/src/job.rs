@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, IoContext as _};
-use crate::head::{Head, HeadSource};
+use crate::head::{Head, HeadSource, Pooling};
 use crate::model::{AdapterSource, Architecture, Backbone, Training};
 use crate::network::{Network, Sample};
 use crate::recipe::Recipe;
@@ -110,6 +110,8 @@ pub struct Prepared {
     pub seen: BTreeSet<u64>,
     /// Remarks for whoever reads the record: rows that were bad or cut.
     pub notes: Vec<String>,
+    /// What must be known before the figures are believed.
+    pub marks: Vec<String>,
     /// By what a run that goes on is known.
     pub plan: String,
 }
@@ -120,10 +122,11 @@ impl Job {
     /// # Errors
     /// If a file cannot be read, has no task of the recipe, or nothing remains.
     pub fn prepare(&self) -> Result<Prepared, Error> {
-        let mut notes = Vec::new();
+        let (mut notes, mut marks) = (Vec::new(), Vec::new());
         let renderer = renderer(&self.base, &self.input(&mut notes)?)?;
-        let (train, dev) = self.parts(&mut notes)?;
-        let (train, dev) = (rendered(&renderer, train, &mut notes)?, rendered(&renderer, dev, &mut notes)?);
+        let (train, dev) = self.parts(&mut notes, &mut marks)?;
+        let train = rendered(&renderer, train, "train", &mut notes)?;
+        let dev = rendered(&renderer, dev, "dev", &mut notes)?;
         for (part, samples) in [("train", &train), ("dev", &dev)] {
             if samples.is_empty() {
                 return Err(Error::new(part, "no usable rows", "at least one"));
@@ -132,10 +135,11 @@ impl Job {
         let (of_train, of_dev) = (seen(&train), seen(&dev));
         let both = of_train.intersection(&of_dev).count();
         if both > 0 {
-            notes.push(format!("{both} different inputs of dev are in train too; its figures flatter"));
+            marks.push(format!("{both} different inputs of dev are in train too: its figures flatter"));
         }
         let files =
             |paths: &[PathBuf]| paths.iter().map(|path| DataFile::of(path)).collect::<Result<Vec<_>, _>>();
+        notes.extend(marks.iter().cloned());
         let mut prepared = Prepared {
             train,
             dev,
@@ -145,6 +149,7 @@ impl Job {
             selected_on: files(&self.dev)?,
             seen: of_train.union(&of_dev).copied().collect(),
             notes,
+            marks,
             plan: String::new(),
         };
         prepared.plan = self.plan(&prepared);
@@ -166,7 +171,11 @@ impl Job {
     }
 
     /// What is trained on, and what chooses the checkpoint.
-    fn parts(&self, notes: &mut Vec<String>) -> Result<(Vec<Example>, Vec<Example>), Error> {
+    fn parts(
+        &self,
+        notes: &mut Vec<String>,
+        marks: &mut Vec<String>,
+    ) -> Result<(Vec<Example>, Vec<Example>), Error> {
         let data = &self.recipe.data;
         let mut train = self.read(&self.data)?;
         if self.dev.is_empty() {
@@ -181,8 +190,8 @@ impl Job {
         let families: BTreeSet<&str> = train.iter().map(|example| example.family.as_str()).collect();
         let related = dev.iter().filter(|example| families.contains(example.family.as_str())).count();
         if related > 0 {
-            notes.push(format!(
-                "{related} of {} rows of dev have relatives in train; its figures flatter",
+            marks.push(format!(
+                "{related} of {} rows of dev have relatives in train: its figures flatter",
                 dev.len()
             ));
         }
@@ -221,6 +230,10 @@ impl Job {
         let mut backbone = Backbone::load(&self.base, training, model.precision.dtype(), &self.device)?;
         backbone.grow_vocabulary(renderer.vocabulary_size())?;
         let mut random = Random::new(seed);
+        if model.pooling == Pooling::Cls && !backbone.architecture().family.is_encoder() {
+            let found = "`cls` of a model whose first token sees nothing but itself";
+            return Err(Error::new("model.pooling", found, "`last` or `mean`, or an encoder as base"));
+        }
         if let Some(config) = &model.adapter {
             if matches!(self.recipe.input.speakers, Speakers::Special { .. }) {
                 let found = "special tokens, whose rows stay frozen beside an adapter";
@@ -300,9 +313,10 @@ pub(crate) fn base_files(folder: &Path) -> Result<BTreeMap<String, String>, Erro
 fn rendered(
     renderer: &Renderer,
     examples: Vec<Example>,
+    part: &str,
     notes: &mut Vec<String>,
 ) -> Result<Vec<Sample>, Error> {
-    let (mut cut_inputs, mut cut_tokens, mut inputs, mut empty) = (0, 0, 0, 0);
+    let (mut cut_inputs, mut cut_tokens, mut inputs, mut empty, mut same) = (0, 0, 0, 0, 0);
     let mut samples = Vec::with_capacity(examples.len());
     for example in examples {
         let encoded = example.inputs.iter().map(|input| renderer.render(input));
@@ -313,6 +327,12 @@ fn rendered(
             empty += 1;
             continue;
         }
+        if let [first, second] = encoded.as_slice()
+            && first.ids == second.ids
+        {
+            same += 1;
+            continue;
+        }
         inputs += encoded.len();
         cut_inputs += encoded.iter().filter(|input| input.cut.tokens > 0).count();
         cut_tokens += encoded.iter().map(|input| input.cut.tokens).sum::<usize>();
@@ -320,11 +340,14 @@ fn rendered(
     }
     if cut_inputs > 0 {
         notes.push(format!(
-            "{cut_inputs} of {inputs} inputs were too long; {cut_tokens} tokens of them were cut"
+            "{part}: {cut_inputs} of {inputs} inputs were too long; {cut_tokens} tokens of them were cut"
         ));
     }
     if empty > 0 {
-        notes.push(format!("{empty} rows hold no token and were left out"));
+        notes.push(format!("{part}: {empty} rows hold no token and were left out"));
+    }
+    if same > 0 {
+        notes.push(format!("{part}: {same} pairs are the same twice once they are cut, and were left out"));
     }
     Ok(samples)
 }

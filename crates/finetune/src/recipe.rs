@@ -225,7 +225,7 @@ impl Recipe {
                 format!("rate {rate}, warm_up {warm_up}, weight_decay {weight_decay}, betas {betas:?}");
             return Some(("optimizer", found, "a rate above 0 and shares from 0 to below 1"));
         }
-        if let Some(clip) = clip.filter(|clip| !(*clip > 0.0)) {
+        if let Some(clip) = clip.filter(|clip| *clip <= 0.0 || clip.is_nan()) {
             return Some(("optimizer.clip", clip.to_string(), "above 0, or no clip"));
         }
         let dropouts =

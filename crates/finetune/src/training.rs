@@ -102,10 +102,8 @@ const STANDING: &str = "standing";
 /// If data or base cannot be read, the folder holds another run, the loss is no number,
 /// or a file cannot be written.
 pub fn train(job: &Job, events: EventFiles, progress: &mut dyn Progress) -> Result<Summary, Error> {
-    std::fs::create_dir_all(&job.output).at(&job.output)?;
     let prepared = job.prepare()?;
     prepared.notes.iter().for_each(|note| progress.note(note));
-    record(job, &prepared)?;
     let mut seeds = Vec::new();
     for seed in &job.recipe.training.seeds {
         let mut run = Run::new(job, &prepared, *seed, events)?;
@@ -148,7 +146,8 @@ fn record(job: &Job, prepared: &Prepared) -> Result<(), Error> {
     if let Ok(text) = std::fs::read_to_string(&path) {
         let other: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
         if other["plan"] != record["plan"] {
-            let found = "a run of another recipe, base or data";
+            let found =
+                "a run of another recipe, base or data, or with other epochs, precision or --most-steps";
             return Err(Error::new(job.output.display(), found, "the same run, or another --output"));
         }
         return Ok(());
@@ -174,9 +173,11 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(job: &'a Job, prepared: &'a Prepared, seed: u64, events: EventFiles) -> Result<Self, Error> {
+        // The base comes first: what cannot be trained leaves no folder behind.
+        let network = job.network(&prepared.renderer, seed)?;
         let folder = job.output.join(format!("seed-{seed}"));
         std::fs::create_dir_all(&folder).at(&folder)?;
-        let network = job.network(&prepared.renderer, seed)?;
+        record(job, prepared)?;
         let total = steps_per_epoch(job, prepared) * job.recipe.training.epochs;
         let adam = AdamW::new(&job.recipe.optimizer, &network.parameters(), total)?;
         let standing = Standing { plan: prepared.plan.clone(), ..Standing::default() };
@@ -333,7 +334,7 @@ impl<'a> Run<'a> {
         let mut best = Checkpoint::of_file(&self.weights_of(epoch))?;
         restore(&mut self.network, &mut best, "")?;
         let figures = self.standing.epochs.get(epoch.wrapping_sub(1)).cloned().unwrap_or_default();
-        let mut marks = Vec::new();
+        let mut marks = self.prepared.marks.clone();
         if self.job.select_on_test == SelectOn::Test {
             marks.push("the checkpoint was chosen on a test set: its figures there flatter".to_owned());
         }

