@@ -76,9 +76,9 @@ fn replies(rows: usize) -> String {
 fn pairs(rows: usize) -> String {
     let row = |i: usize| {
         serde_json::json!({
-            "prompt": format!("what can i do on day {i}?"),
-            "response_0": format!("talk with a friend about day {i}"),
-            "response_1": format!("be unkind to them {i}, it is fun"),
+            "prompt": format!("day {i}?"),
+            "response_0": format!("talk {i}"),
+            "response_1": format!("be unkind {i}"),
             "is_response_0_safe": true, "is_response_1_safe": false,
             "better_response_id": 0, "safer_response_id": 0,
         })
