@@ -48,7 +48,7 @@ use crate::commands::{Exit, complain, print};
 ///   --output runs/mine
 ///
 ///   mindrail train recipe reply-bert --base all-MiniLM-L6-v2 --data corpus/train_*.jsonl
-///   --dev corpus/dev_f.jsonl --output runs/reply
+///   --dev dev.jsonl --output runs/reply
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Recipe {
