@@ -91,7 +91,9 @@ pub struct FitReport {
     pub head: Option<HeadReport>,
     /// The aggregated score.
     pub score: ScoreFigures,
-    /// The probability after map and floor.
+    /// The probability after map and floor, the map of each fold fitted on the others'
+    /// scores: a map shows no calibration error on rows that it was fitted on. Without
+    /// figures where the map has no fit without some fold.
     pub probability: ScoreFigures,
     /// The pooled threshold on out-of-fold probabilities.
     pub out_of_fold: Confusion,
@@ -161,11 +163,8 @@ pub fn fit(
     let rows = Rows::new(files, options)?;
     let scores = rows.out_of_fold(options)?;
     let map = CalibrationMap::fit(options.map, &scores, &rows.labels).map_err(part("map"))?;
-    let risks: Vec<Probability> = scores
-        .iter()
-        .zip(&rows.outputs)
-        .map(|(&score, outputs)| raised_by_floor(options.floor, map.apply(score), outputs))
-        .collect();
+    let risk = |row: usize| raised_by_floor(options.floor, map.apply(scores[row]), &rows.outputs[row]);
+    let risks: Vec<Probability> = (0..scores.len()).map(risk).collect();
     let thresholds =
         LanguageThresholds::choose(options.target, &rows.threshold_rows(&risks), options.least_per_class)
             .map_err(part("thresholds"))?;
@@ -233,17 +232,49 @@ impl<'a> Rows<'a> {
         if options.aggregation == AggregationKind::Largest {
             return Ok(self.outputs.iter().map(|row| Aggregation::Largest.score(row)).collect());
         }
-        let mut scores = vec![Probability::ONE; self.outputs.len()];
-        for fold in 0..options.folds {
-            let kept: Vec<usize> = (0..scores.len()).filter(|&row| self.folds[row] != fold).collect();
+        self.each_fold(options.folds, |kept, left_out| {
             let outputs: Vec<Vec<Probability>> = kept.iter().map(|&row| self.outputs[row].clone()).collect();
-            let labels: Vec<bool> = kept.iter().map(|&row| self.labels[row]).collect();
-            let head = Aggregation::fit(options.aggregation, &outputs, &labels, options.c)
-                .map_err(part("head of a fold"))?;
-            let left_out = (0..scores.len()).filter(|&row| self.folds[row] == fold);
-            left_out.for_each(|row| scores[row] = head.score(&self.outputs[row]));
+            let head = Aggregation::fit(options.aggregation, &outputs, &self.labels_of(kept), options.c)?;
+            Ok(left_out.iter().map(|&row| head.score(&self.outputs[row])).collect())
+        })
+        .map_err(part("head of a fold"))
+    }
+
+    /// The probability of each row by a map that was fitted on the scores of the other
+    /// folds.
+    fn cross_mapped(
+        &self,
+        scores: &[Probability],
+        options: &SignalCalibrationOptions,
+    ) -> Result<Vec<Probability>, FitError> {
+        self.each_fold(options.folds, |kept, left_out| {
+            let own: Vec<Probability> = kept.iter().map(|&row| scores[row]).collect();
+            let map = CalibrationMap::fit(options.map, &own, &self.labels_of(kept))?;
+            let risk =
+                |&row: &usize| raised_by_floor(options.floor, map.apply(scores[row]), &self.outputs[row]);
+            Ok(left_out.iter().map(risk).collect())
+        })
+    }
+
+    /// For each fold, what `score` makes of the rows that it leaves out, given the rows
+    /// that it keeps.
+    fn each_fold(
+        &self,
+        folds: usize,
+        score: impl Fn(&[usize], &[usize]) -> Result<Vec<Probability>, FitError>,
+    ) -> Result<Vec<Probability>, FitError> {
+        let mut scores = vec![Probability::ONE; self.labels.len()];
+        for fold in 0..folds {
+            let (left_out, kept): (Vec<usize>, Vec<usize>) =
+                (0..scores.len()).partition(|&row| self.folds[row] == fold);
+            let found = score(&kept, &left_out)?;
+            left_out.iter().zip(found).for_each(|(&row, own)| scores[row] = own);
         }
         Ok(scores)
+    }
+
+    fn labels_of(&self, rows: &[usize]) -> Vec<bool> {
+        rows.iter().map(|&row| self.labels[row]).collect()
     }
 
     fn threshold_rows(&self, risks: &[Probability]) -> Vec<ThresholdRow> {
@@ -264,6 +295,8 @@ impl<'a> Rows<'a> {
     ) -> FitReport {
         let threshold = f64::from(calibration.thresholds.pooled.value.get());
         let at = |risks: &[Probability]| confusion_at(&numbers(risks), &self.labels, threshold);
+        // No rows, and so no figures, where a fold has no fit.
+        let cross_mapped = self.cross_mapped(scores, &calibration.options).unwrap_or_default();
         // The outputs were counted, so that all can be applied to.
         let same: Vec<Probability> =
             self.outputs.iter().filter_map(|outputs| calibration.apply(outputs).ok()).collect();
@@ -274,7 +307,7 @@ impl<'a> Rows<'a> {
             folds: self.fold_counts(calibration.options.folds),
             head: head_report(calibration),
             score: figures(scores, &self.labels),
-            probability: figures(risks, &self.labels),
+            probability: figures(&cross_mapped, &self.labels),
             out_of_fold: at(risks),
             same_rows: at(&same),
             findings: Vec::new(),
@@ -460,6 +493,14 @@ mod tests {
         assert_eq!(fit(&[file(rows(400, 0))], &[], &options).unwrap(), found);
         let text = serde_json::to_string(calibration).unwrap();
         assert_eq!(&SignalCalibration::from_json("c.json", &text).unwrap(), calibration);
+    }
+
+    #[test]
+    fn a_map_is_not_measured_on_the_rows_that_it_was_fitted_on() {
+        let options = SignalCalibrationOptions { map: CalibrationMapKind::Isotonic, ..options() };
+        let found = fit(&[file(rows(200, 0))], &[], &options).unwrap();
+        // On its own rows an isotonic curve has no calibration error at all.
+        assert!(found.report.probability.ece > Some(0.005), "{:?}", found.report.probability);
     }
 
     #[test]
