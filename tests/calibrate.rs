@@ -26,7 +26,7 @@ fn table(first: usize, rows: usize) -> String {
     let mut text = format!("id,label,family,language,{}\n", names.join(","));
     for row in first..first + rows {
         let is_high = row % 5 < 2;
-        let language = if row % 4 == 0 { "fr" } else { "en" };
+        let language = if row.is_multiple_of(4) { "fr" } else { "en" };
         write!(text, "r-{row},{},f-{},{language}", u8::from(is_high), row / 2).expect("a string");
         for place in 0..9 {
             let noise = (row * 37 + place * 101) * 7919 % 1000;
@@ -112,7 +112,7 @@ fn a_model_with_one_risk_output_is_calibrated_too() {
     let folder = Folder::new();
     let mut text = "id,label,risk\n".to_owned();
     for row in 0..300 {
-        let risk = (row * 7919 % 1000) as f64 / 2000.0 + if row % 3 == 0 { 0.4 } else { 0.0 };
+        let risk = f64::from(row * 7919 % 1000) / 2000.0 + if row % 3 == 0 { 0.4 } else { 0.0 };
         writeln!(text, "r-{row},{},{risk}", u8::from(row % 3 == 0)).expect("a string");
     }
     folder.write("rows.csv", text);

@@ -44,7 +44,6 @@ pub(crate) struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "it is made once, from the command line")]
 enum Command {
     Check(check::Check),
     Score(score::Score),
