@@ -53,7 +53,10 @@ without mindrail-model "no async runtime" "${async_runtimes[@]}"
 without mindrail-model "no HTTP" "${http[@]}"
 without mindrail-model "no database" "${databases[@]}"
 without mindrail-model "no other inference or training framework" candle-core burn tch ort tract-core rten
-without mindrail-model "nothing above it" mindrail-data mindrail-lab mindrail-llm mindrail
+without mindrail-model "nothing above it" mindrail-data mindrail-finetune mindrail-lab mindrail-llm mindrail
+without mindrail-finetune "no async runtime" tokio async-std smol async-io
+without mindrail-finetune "no database" "${databases[@]}"
+without mindrail-finetune "nothing above or beside it" mindrail-lab mindrail-llm mindrail-server mindrail
 without mindrail-data "no async runtime" tokio async-std smol async-io
 without mindrail-data "no database" "${databases[@]}"
 without mindrail-data "no tensors" gemm ndarray candle-core burn tch ort tokenizers safetensors
@@ -63,13 +66,13 @@ without mindrail-llm "no database" "${databases[@]}"
 without mindrail-lab "no database" "${databases[@]}"
 without mindrail-lab "nothing above it" mindrail
 without mindrail-server "fetches no data and no models" ureq hf-hub
-without mindrail-server "no training or benchmark code" mindrail-lab mindrail-data
+without mindrail-server "no training or benchmark code" mindrail-lab mindrail-data mindrail-finetune candle-core
 without mindrail-server "nothing above it" mindrail
 
 absent crates/core/src -- 'std::(fs|net|env|time|process|thread)\b|std::io::std(in|out|err)' \
     "mindrail-core: no files, network, environment, clock, processes or threads"
 absent crates/model/src -- 'std::net\b' "mindrail-model: no network"
-absent crates/core/src crates/data/src crates/lab/src crates/llm/src crates/server/src src -- '\bunsafe (\{|fn|impl|extern)' "no unsafe code outside mindrail-model"
+absent crates/core/src crates/data/src crates/finetune/src crates/lab/src crates/llm/src crates/server/src src -- '\bunsafe (\{|fn|impl|extern)' "no unsafe code outside mindrail-model"
 # The assistant behind the proxy is asked through mindrail-llm and nowhere else; beside it
 # webhooks, a collector of traces and an identity provider are spoken to, where an
 # operator names one.

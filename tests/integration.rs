@@ -7,6 +7,7 @@ mod check;
 mod data;
 mod desk;
 mod faults;
+mod finetune;
 mod model;
 mod operate;
 mod policy;

@@ -25,6 +25,8 @@ use mindrail_core::policy::date::Date;
 use mindrail_core::policy::helplines::Registry;
 use mindrail_core::policy::offer::Circumstances;
 use mindrail_core::policy::place::Place;
+use mindrail_finetune::assessor::{AnyAssessor, FineTunedAssessor};
+use mindrail_finetune::bundle::{FineTuned, Opening, is_fine_tuned};
 use mindrail_model::assessor::EmbeddedAssessor;
 use mindrail_model::bundle::Bundle;
 
@@ -129,9 +131,51 @@ pub(crate) struct Judging {
     #[arg(long, value_name = "FILE")]
     helplines: Option<PathBuf>,
 
-    /// A bundle folder in place of the model inside this program.
+    /// A bundle folder in place of the model inside this program: one of `mindrail train
+    /// embedded`, or of a fine-tuned model.
     #[arg(long, value_name = "FOLDER")]
     bundle: Option<PathBuf>,
+
+    #[command(flatten)]
+    computing: Computing,
+}
+
+/// Where and how a fine-tuned model computes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Computing {
+    /// Where a fine-tuned model computes: cpu, or cuda and cuda:N in a program that was
+    /// built with the feature `cuda`.
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    device: String,
+
+    /// The folder of the base checkpoint, where a fine-tuned model is an adapter and its
+    /// base has moved since.
+    #[arg(long, value_name = "FOLDER")]
+    base: Option<PathBuf>,
+}
+
+impl Computing {
+    /// Opens the bundle of a fine-tuned model.
+    fn open(&self, folder: &Path) -> anyhow::Result<FineTuned> {
+        let device = mindrail_finetune::device(&self.device)?;
+        Ok(FineTuned::open(
+            folder,
+            &Opening { device: &device, base: self.base.as_deref(), precision: None },
+        )?)
+    }
+}
+
+/// The assessor of a bundle of any kind, or of the one inside this program.
+fn assessor(folder: Option<&Path>, computing: &Computing) -> anyhow::Result<AnyAssessor> {
+    Ok(match folder {
+        Some(folder) if is_fine_tuned(folder) => {
+            let assessor = FineTunedAssessor::new(computing.open(folder)?)?;
+            let name = &assessor.bundle().manifest().name;
+            assessor.remarks().iter().for_each(|remark| complain(&format!("{name}: {remark}")));
+            AnyAssessor::FineTuned(Box::new(assessor))
+        }
+        _ => AnyAssessor::Embedded(Box::new(EmbeddedAssessor::new(&bundle(folder)?)?)),
+    })
 }
 
 impl Judging {
@@ -147,7 +191,19 @@ impl Judging {
         })
     }
 
-    fn assessor(&self) -> anyhow::Result<EmbeddedAssessor> {
+    fn assessor(&self) -> anyhow::Result<AnyAssessor> {
+        assessor(self.bundle.as_deref(), &self.computing)
+    }
+
+    /// The assessor for a server, which keeps states but no texts.
+    fn embedded(&self) -> anyhow::Result<EmbeddedAssessor> {
+        if let Some(folder) = self.bundle.as_deref().filter(|folder| is_fine_tuned(folder)) {
+            anyhow::bail!(
+                "{}: found a fine-tuned model, which reads every conversation anew from its texts, and a server \
+                 keeps none; expected a bundle that `mindrail train distill` has made of it",
+                folder.display()
+            );
+        }
         Ok(EmbeddedAssessor::new(&bundle(self.bundle.as_deref())?)?)
     }
 }

@@ -71,6 +71,12 @@ impl Model {
 }
 
 fn inspect(folder: Option<&Path>) -> anyhow::Result<Exit> {
+    if let Some(folder) = folder.filter(|folder| mindrail_finetune::bundle::is_fine_tuned(folder)) {
+        let manifest = mindrail_finetune::bundle::inspect(folder)?;
+        let text = serde_json::to_string_pretty(&manifest)?;
+        writeln!(std::io::stdout().lock(), "{text}\nAll hashes of the bundle's own files verified.")?;
+        return Ok(Exit::Done);
+    }
     let bundle = super::bundle(folder)?;
     EmbeddedAssessor::new(&bundle)?;
     let mut out = std::io::stdout().lock();

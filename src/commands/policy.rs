@@ -10,7 +10,7 @@ use mindrail_core::guard::Guard;
 use mindrail_core::language::Language;
 use mindrail_core::policy::PolicyInForce as Rules;
 use mindrail_core::policy::cases::{self, Case, CaseError, Course, Judged, Standing};
-use mindrail_model::assessor::EmbeddedAssessor;
+use mindrail_finetune::assessor::AnyAssessor;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
@@ -122,7 +122,7 @@ impl Test {
     }
 
     /// How a case stands, and its turns where they are asked for.
-    fn drawn(&self, ran: &Ran, assessor: &EmbeddedAssessor, policy: &Rules) -> String {
+    fn drawn(&self, ran: &Ran, assessor: &AnyAssessor, policy: &Rules) -> String {
         if !self.timeline {
             return ran.to_string();
         }
@@ -226,7 +226,7 @@ impl Tally {
         }
     }
 
-    fn json(self, ran: &[Ran], assessor: &EmbeddedAssessor, policy: &Rules) -> Value {
+    fn json(self, ran: &[Ran], assessor: &AnyAssessor, policy: &Rules) -> Value {
         json!({
             "cases": ran.iter().map(Ran::json).collect::<Vec<_>>(),
             "ok": self.ok,

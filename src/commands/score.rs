@@ -14,7 +14,7 @@ use mindrail_core::policy::PolicyInForce;
 use mindrail_core::policy::offer::Circumstances;
 use mindrail_core::reader::{self, ReadError, Row};
 use mindrail_core::report::report;
-use mindrail_model::assessor::EmbeddedAssessor;
+use mindrail_finetune::assessor::AnyAssessor;
 use rayon::prelude::*;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -278,7 +278,7 @@ struct Line {
 }
 
 struct Scorer<'a> {
-    assessor: &'a EmbeddedAssessor,
+    assessor: &'a AnyAssessor,
     policy: &'a PolicyInForce,
     circumstances: &'a Circumstances,
 }

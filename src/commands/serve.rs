@@ -227,7 +227,7 @@ impl Serve {
         // A start that is refused leaves no store behind.
         let listener = TcpListener::bind(listen).with_context(|| listen.to_string())?;
         let is_new = storing.is_missing()?;
-        let service = Service::new(Arc::new(self.judging.assessor()?), storing.open_or_make()?);
+        let service = Service::new(Arc::new(self.judging.embedded()?), storing.open_or_make()?);
         let scheme = if config.tls.is_some() { "https" } else { "http" };
         let running = Running {
             tenants,

@@ -2,6 +2,8 @@
 //! assessment is calibrated numbers only; what follows from them is decided by
 //! [`crate::tracker`] and [`crate::policy`].
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::conversation::Role;
@@ -118,4 +120,9 @@ pub struct TurnAssessment {
     pub conversation: Option<ConversationScores>,
     /// What of this turn was not looked at.
     pub not_evaluated: Vec<NotEvaluated>,
+    /// What a fine-tuned model says that no taxonomy here has a place for, by name: the
+    /// scores of a reward or cost model, which have no bounds, and probabilities of other
+    /// taxonomies' labels. No policy reads them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, f32>,
 }

@@ -2,6 +2,8 @@
 //! `mindrail score` writes per line and `mindrail check --json` prints. The
 //! shape is a contract, `schemas/score.schema.json`.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::assessment::{NotEvaluated, NotEvaluatedReason, TurnScores};
@@ -71,6 +73,9 @@ pub struct TurnReport {
     /// Its scores; absent where it was not scored.
     #[serde(flatten)]
     pub scores: Option<TurnReportScores>,
+    /// See [`crate::assessment::TurnAssessment::values`]; absent where there are none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, f32>,
 }
 
 /// A turn's scores, by who spoke.
@@ -194,7 +199,12 @@ pub fn unscored<A: Assessor>(
         not_evaluated: &not_evaluated,
     });
     let person = Person::of(circumstances, Language::Mix, &tracker);
-    let turn = |(index, turn): (usize, &Turn)| TurnReport { index, role: turn.role, scores: None };
+    let turn = |(index, turn): (usize, &Turn)| TurnReport {
+        index,
+        role: turn.role,
+        scores: None,
+        values: BTreeMap::new(),
+    };
     Report {
         id,
         status: "ok",
@@ -228,5 +238,5 @@ pub fn turn_report(guarded: GuardedTurn) -> TurnReport {
         }),
         (TurnScores::Assistant(_), None) | (TurnScores::None, _) => None,
     };
-    TurnReport { index: assessment.index, role: assessment.role, scores }
+    TurnReport { index: assessment.index, role: assessment.role, scores, values: assessment.values }
 }

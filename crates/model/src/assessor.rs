@@ -346,6 +346,7 @@ impl Assessor for EmbeddedAssessor {
             scores,
             conversation: self.conversation(state),
             not_evaluated,
+            values: std::collections::BTreeMap::new(),
         })
     }
 

@@ -69,17 +69,18 @@ fn outcome<A: Assessor>(
     Ok(last.map(|scores| from_scores(example, &scores, calibration, (onsets, replies))))
 }
 
-/// Gold and predicted class of a reply after the present state.
+/// Gold and predicted class of a reply after the present state, where it has a label.
 fn judged<A: Assessor>(
     assessor: &A,
     state: &A::State,
     reply: &LabelledReply,
 ) -> Result<Option<(usize, usize)>, StateError> {
+    let Some(gold) = reply.class else { return Ok(None) };
     let mut state = state.clone();
     let turn = Turn { role: Role::Assistant, text: reply.text.clone() };
     let assessment = assessor.push(&mut state, &turn)?;
     Ok(match assessment.scores {
-        TurnScores::Assistant(scores) => Some((reply.class.index(), scores.classes.top().0.index())),
+        TurnScores::Assistant(scores) => Some((gold.index(), scores.classes.top().0.index())),
         TurnScores::User(_) | TurnScores::None => None,
     })
 }

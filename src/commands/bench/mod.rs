@@ -130,6 +130,9 @@ pub(crate) struct Common {
     #[arg(long, value_name = "SYSTEM")]
     system: system::System,
 
+    #[command(flatten)]
+    computing: super::Computing,
+
     /// The run's folder.
     #[arg(long, value_name = "FOLDER")]
     output: PathBuf,

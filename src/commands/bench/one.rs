@@ -10,6 +10,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use mindrail_core::assessor::Assessor as _;
 use mindrail_core::guard::Guard;
 use mindrail_core::policy::{Policy, PolicyInForce};
+use mindrail_finetune::assessor::AnyAssessor;
+use mindrail_finetune::rows::Task;
 use mindrail_lab::bench::{GateError, Setting, TextInReport, report, section_over_runs};
 use mindrail_lab::report::{Colour, Report, SystemIdentity, html, markdown, summary, terminal};
 use mindrail_lab::run::{Existing, Plan, Repair, RunFolder, Usage};
@@ -17,12 +19,11 @@ use mindrail_lab::source::{FromSamples, Gold, read_gold, sha256_of};
 use mindrail_lab::system::{
     Benched, ItemOf, RunAnswers, answer_by_guard, answers_of_cells, read_predictions,
 };
-use mindrail_model::assessor::EmbeddedAssessor;
 use serde::{Deserialize, Serialize};
 
 use super::system::{System, named};
 use super::{Common, remote};
-use crate::commands::{Exit, bundle, complain, print};
+use crate::commands::{Exit, assessor, bundle, complain, print};
 
 /// A line of a run's record: a session's beginning. The command line holds no
 /// secret, since keys are named by their variable.
@@ -47,7 +48,7 @@ struct Ending {
 /// What a system is made of, ready to answer.
 enum Ready {
     /// With the manifest of the bundle, which names what trained it.
-    Guard(Box<EmbeddedAssessor>, Box<PolicyInForce>, String),
+    Guard(Box<AnyAssessor>, Box<PolicyInForce>, String),
     Predictions,
     Model(Box<remote::Model>),
 }
@@ -134,6 +135,24 @@ pub(super) fn run<P: Benched + FromSamples>(protocol: &P, args: &Common) -> anyh
     Ok(exit(args, &gold, &report))
 }
 
+/// Refuses a fine-tuned model that a protocol asks for what the embedded one beside it would
+/// say.
+fn must_be_trained_for(assessor: &AnyAssessor, protocol: &str) -> anyhow::Result<()> {
+    let tasks: &[Task] = match protocol {
+        "distress" => &[Task::Signals, Task::Risk],
+        "crisis" => &[Task::Onsets],
+        "reply" => &[Task::ReplyClass],
+        _ => &[Task::BeaverHarms, Task::Harms, Task::Severity, Task::Reward, Task::Cost],
+    };
+    if tasks.iter().any(|task| assessor.was_trained_for(*task)) {
+        return Ok(());
+    }
+    let names = tasks.iter().map(|task| task.wire()).collect::<Vec<_>>().join(", ");
+    bail!(
+        "--system: found a model that was trained for none of {names}, which the {protocol} protocol asks for"
+    )
+}
+
 /// The system with what identifies it.
 fn system<P: Benched + FromSamples>(
     protocol: &P,
@@ -144,9 +163,17 @@ fn system<P: Benched + FromSamples>(
     let identity = |kind: &str, name: String, hashes| SystemIdentity { kind: kind.to_owned(), name, hashes };
     Ok(match &args.system {
         System::Bundle(folder) => {
-            let bundle = bundle(folder.as_deref())?;
-            let manifest = serde_json::to_string(&bundle.manifest.training)?;
-            let assessor = EmbeddedAssessor::new(&bundle)?;
+            let assessor = assessor(folder.as_deref(), &args.computing)?;
+            must_be_trained_for(&assessor, P::NAME)?;
+            let manifest = match &assessor {
+                AnyAssessor::FineTuned(one) => {
+                    let manifest = one.bundle().manifest();
+                    serde_json::to_string(&(&manifest.trained_on, &manifest.selected_on, &manifest.marks))?
+                }
+                AnyAssessor::Embedded(_) => {
+                    serde_json::to_string(&bundle(folder.as_deref())?.manifest.training)?
+                }
+            };
             let policy = policy(args)?;
             let model = assessor.model();
             let hashes = named([("bundle", model.sha256.clone()), ("policy", policy.sha256().to_owned())]);

@@ -28,7 +28,7 @@ const DELTA: f64 = 0.05;
 const LEAST_PER_CLASS: usize = 30;
 
 /// How a calibration is fitted.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Fitting")]
 pub(super) struct Fitting {
     /// Write the calibration here, as JSON.
@@ -143,10 +143,20 @@ fn band(text: &str) -> Result<BandTarget, String> {
 impl Fitting {
     /// Fits a calibration on the rows of a file.
     pub(super) fn fit(&self, name: &str, bytes: &[u8], c: f64) -> anyhow::Result<Fitted> {
-        let file = FitFile::read(name, bytes)?;
-        let gives_risk = file.rows.first().is_some_and(|row| row.outputs.len() == ModelOutputs::Risk.count());
+        self.fit_rows(&[FitFile::read(name, bytes)?], &self.selection()?, c)
+    }
+
+    /// Fits a calibration on rows that are at hand.
+    pub(super) fn fit_rows(
+        &self,
+        files: &[FitFile],
+        selected: &[SelectionFile],
+        c: f64,
+    ) -> anyhow::Result<Fitted> {
+        let first = files.iter().flat_map(|file| &file.rows).next();
+        let gives_risk = first.is_some_and(|row| row.outputs.len() == ModelOutputs::Risk.count());
         let kind = if gives_risk { ModelOutputs::Risk } else { ModelOutputs::Signals };
-        Ok(fit(&[file], &self.selection()?, &self.options(kind, c))?)
+        Ok(fit(files, selected, &self.options(kind, c))?)
     }
 
     /// The files that selected the checkpoint.
@@ -186,9 +196,14 @@ impl Fitting {
         if matches!((path.canonicalize(), rows.canonicalize()), (Ok(a), Ok(b)) if a == b) {
             bail!("{}: found the rows themselves, expected another file to write to", path.display());
         }
-        let text = serde_json::to_string_pretty(calibration)? + "\n";
-        fs::write(path, text).with_context(|| format!("{}", path.display()))
+        write_to(path, calibration)
     }
+}
+
+/// Writes a calibration to a file.
+pub(super) fn write_to(path: &Path, calibration: &SignalCalibration) -> anyhow::Result<()> {
+    let text = serde_json::to_string_pretty(calibration)? + "\n";
+    fs::write(path, text).with_context(|| format!("{}", path.display()))
 }
 
 impl AggregationName {

@@ -5,13 +5,15 @@
 mod fitting;
 mod sweep;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use mindrail_lab::calibrate::{CalibrateOptions, calibrate, read_rows};
+use indicatif::ProgressBar;
+use mindrail_finetune::bundle::CALIBRATION;
+use mindrail_lab::calibrate::{CalibrateOptions, calibrate, read_rows, rows_of_bundle, selection_of_bundle};
 
 use self::fitting::Fitting;
-use super::{Exit, number, print, share};
+use super::{Computing, Exit, number, print, share};
 
 /// Check thresholds and an aggregation head on labelled signal probabilities.
 ///
@@ -44,6 +46,10 @@ use super::{Exit, number, print, share};
 /// (en, fr, mix), and one column `risk` in place of the signals. See
 /// docs/CALIBRATION.md.
 ///
+/// With `--bundle`, FILE holds labelled conversations, of any data set that has a label of
+/// risk; the fine-tuned model scores them, and the calibration goes into its bundle. Rows
+/// that trained the model or chose its checkpoint are refused.
+///
 /// Examples:
 ///
 ///   mindrail calibrate calibration.json --stated 0.7075 --stated 0.6
@@ -73,6 +79,13 @@ pub(crate) struct Calibrate {
     #[arg(long)]
     json: bool,
 
+    /// The bundle of a fine-tuned model that scores FILE and takes the calibration.
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["stated", "recall"])]
+    bundle: Option<PathBuf>,
+
+    #[command(flatten)]
+    computing: Computing,
+
     #[command(flatten)]
     fitting: Option<Fitting>,
 }
@@ -83,6 +96,10 @@ fn positive(text: &str) -> Result<f64, String> {
 
 impl Calibrate {
     pub(crate) fn run(self) -> anyhow::Result<Exit> {
+        if let Some(folder) = &self.bundle {
+            print(&self.fit_bundle(folder)?)?;
+            return Ok(Exit::Done);
+        }
         let name = if self.file.as_os_str() == "-" {
             "standard input".to_owned()
         } else {
@@ -106,6 +123,34 @@ impl Calibrate {
             serde_json::to_string_pretty(&report)? + "\n"
         } else {
             sweep::drawn(&report, &options)
+        })
+    }
+
+    /// Scores the file with a fine-tuned model, fits, and writes into its bundle.
+    fn fit_bundle(&self, folder: &Path) -> anyhow::Result<String> {
+        let model = self.computing.open(folder)?;
+        let fitting = self.fitting.clone().unwrap_or_default();
+        let bar = ProgressBar::new(0);
+        let rows = rows_of_bundle(&model, &self.file, &mut |done, of| {
+            bar.set_length(of as u64);
+            bar.set_position(done as u64);
+        });
+        bar.finish_and_clear();
+        let selected = [selection_of_bundle(&model), fitting.selection()?].concat();
+        let mut fitted = fitting.fit_rows(&[rows?], &selected, self.inverse_penalty)?;
+        fitted.calibration.model = Some(model.sha256().to_owned());
+        // Rows are compared by what the model read of them, not by ids or texts.
+        fitted.report.findings.retain(|word| !word.contains("only the content as a whole was compared"));
+        fitted.report.findings.push(
+            "Each row was compared with the inputs that trained the model or chose its checkpoint; none was among them."
+                .to_owned(),
+        );
+        let path = fitting.written().map_or_else(|| folder.join(CALIBRATION), Path::to_owned);
+        fitting::write_to(&path, &fitted.calibration)?;
+        Ok(if self.json {
+            serde_json::to_string_pretty(&fitted)? + "\n"
+        } else {
+            fitting::drawn(&fitted, Some(&path))
         })
     }
 

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Platt;
+use crate::probability::Probability;
 
 /// Newton steps before a fit is given up. Convex problems of this kind need
 /// about ten.
@@ -104,16 +105,31 @@ impl Platt {
     /// may do.
     pub fn fit(logits: &[f32], labels: &[bool]) -> Result<Self, FitError> {
         let (positives, negatives) = class_counts(logits.len(), labels)?;
+        let high = (positives as f64 + 1.0) / (positives as f64 + 2.0);
+        let low = 1.0 / (negatives as f64 + 2.0);
+        Self::solve(logits, labels.iter().map(|&label| if label { high } else { low }).collect())
+    }
+
+    /// The same on another model's probabilities in place of labels, which gives its
+    /// probabilities as nearly as a slope and an intercept can. Certainty is smoothed: none
+    /// counts as nearer to 0 or 1 than one over two more than the rows.
+    ///
+    /// # Errors
+    /// As [`Self::fit`]; a class is absent where all probabilities are 0 or all are 1.
+    pub fn fit_to(logits: &[f32], probabilities: &[Probability]) -> Result<Self, FitError> {
+        check_targets(logits.len(), probabilities)?;
+        let least = 1.0 / (logits.len() as f64 + 2.0);
+        let smoothed = probabilities.iter().map(|p| f64::from(p.get()).clamp(least, 1.0 - least));
+        Self::solve(logits, smoothed.collect())
+    }
+
+    fn solve(logits: &[f32], targets: Vec<f64>) -> Result<Self, FitError> {
         let features: Vec<Vec<f64>> = logits.iter().map(|&l| vec![f64::from(l)]).collect();
         check_features(&features)?;
         if logits.iter().all(|logit| (logit - logits[0]).abs() <= 0.0) {
             return Err(FitError::ConstantLogits { logit: logits[0] });
         }
-        let high = (positives as f64 + 1.0) / (positives as f64 + 2.0);
-        let low = 1.0 / (negatives as f64 + 2.0);
-        let targets = labels.iter().map(|&label| if label { high } else { low });
-        let problem =
-            Problem { features: &features, targets: targets.collect(), loss_weight: 1.0, penalty: 0.0 };
+        let problem = Problem { features: &features, targets, loss_weight: 1.0, penalty: 0.0 };
         let fitted = problem.solve()?;
         let slope = fitted.weights[0];
         // Taken as f32, the slope must still be positive.
@@ -160,6 +176,33 @@ impl Logistic {
 /// of features than the first, a number is not finite, or `c` is not positive.
 pub fn fit_logistic(features: &[Vec<f64>], labels: &[bool], c: f64) -> Result<Logistic, FitError> {
     Problem::penalised(features, labels, c)?.solve()
+}
+
+/// The same on probabilities in place of labels.
+///
+/// # Errors
+/// As [`fit_logistic`]; a class is absent where all probabilities are 0 or all are 1.
+pub fn fit_logistic_to(
+    features: &[Vec<f64>],
+    probabilities: &[Probability],
+    c: f64,
+) -> Result<Logistic, FitError> {
+    check_targets(features.len(), probabilities)?;
+    let targets = probabilities.iter().map(|p| f64::from(p.get())).collect();
+    Problem::penalised_to(features, targets, c)?.solve()
+}
+
+/// One probability for each row, of which some are above 0 and some below 1.
+fn check_targets(rows: usize, probabilities: &[Probability]) -> Result<(), FitError> {
+    if rows != probabilities.len() {
+        return Err(FitError::LengthMismatch { rows, labels: probabilities.len() });
+    }
+    let is_certain = |wanted: Probability| probabilities.iter().all(|&p| p == wanted);
+    match (is_certain(Probability::ZERO), is_certain(Probability::ONE)) {
+        (true, _) => Err(FitError::OneClass { positives: 0, rows }),
+        (_, true) => Err(FitError::OneClass { positives: rows, rows }),
+        (false, false) => Ok(()),
+    }
 }
 
 /// Positives and negatives, both at least 1.
@@ -210,11 +253,15 @@ impl<'a> Problem<'a> {
     /// The objective of [`fit_logistic`], once its arguments are found good.
     pub(super) fn penalised(features: &'a [Vec<f64>], labels: &[bool], c: f64) -> Result<Self, FitError> {
         class_counts(features.len(), labels)?;
+        Self::penalised_to(features, labels.iter().map(|&l| f64::from(u8::from(l))).collect(), c)
+    }
+
+    /// The same with probabilities as targets, which have been looked at.
+    fn penalised_to(features: &'a [Vec<f64>], targets: Vec<f64>, c: f64) -> Result<Self, FitError> {
         check_features(features)?;
         if !(c.is_finite() && c > 0.0) {
             return Err(FitError::Penalty { found: c });
         }
-        let targets = labels.iter().map(|&l| f64::from(u8::from(l))).collect();
         Ok(Self { features, targets, loss_weight: c, penalty: 1.0 })
     }
 
@@ -327,6 +374,28 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_fit_to_probabilities_finds_the_scale_that_made_them() {
+        let logits: Vec<f32> = (-80..=80_i16).map(|place| f32::from(place) / 40.0).collect();
+        let made: Vec<Probability> = logits.iter().map(|l| Probability::from_logit(2.0 * l - 1.0)).collect();
+        let platt = Platt::fit_to(&logits, &made).unwrap();
+        assert!((platt.slope - 2.0).abs() < 0.1 && (platt.intercept + 1.0).abs() < 0.1, "{platt:?}");
+        let features: Vec<Vec<f64>> = logits.iter().map(|&l| vec![f64::from(l)]).collect();
+        let logistic = fit_logistic_to(&features, &made, 1e6).unwrap();
+        assert!((logistic.weights[0] - 2.0).abs() < 1e-3 && (logistic.intercept + 1.0).abs() < 1e-3);
+    }
+
+    #[test]
+    fn a_fit_to_certain_probabilities_is_the_fit_to_labels() {
+        let features = vec![vec![0.5], vec![-1.0], vec![2.0], vec![0.1]];
+        let labels = [true, false, true, false];
+        let certain = labels.map(|label| if label { Probability::ONE } else { Probability::ZERO });
+        let found = fit_logistic_to(&features, &certain, 1.0).unwrap();
+        assert_eq!(found, fit_logistic(&features, &labels, 1.0).unwrap());
+        let none = fit_logistic_to(&features, &[Probability::ZERO; 4], 1.0);
+        assert_eq!(none, Err(FitError::OneClass { positives: 0, rows: 4 }));
+    }
 
     #[test]
     fn platt_finds_the_scale_that_made_the_labels() {

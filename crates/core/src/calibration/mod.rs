@@ -36,7 +36,7 @@ use crate::taxonomy::{CrisisLabel, Harm, ReplyClass, Scores, Signal};
 pub use abstain::{AbstainBand, BandEnd, BandError, BandRate, BandTarget};
 pub use aggregation::{Aggregation, AggregationKind};
 pub use by_language::{LanguageThreshold, LanguageThresholds, ThresholdRow, ThresholdSource};
-pub use fit::{FitError, Logistic, fit_logistic};
+pub use fit::{FitError, Logistic, fit_logistic, fit_logistic_to};
 pub use isotonic::{Isotonic, Knot, KnotsError};
 pub use map::{CalibrationMap, CalibrationMapKind};
 pub use monotone::fit_monotone_logistic;

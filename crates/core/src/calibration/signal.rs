@@ -90,6 +90,9 @@ pub struct SignalCalibration {
     pub thresholds: LanguageThresholds,
     /// Between which probabilities nothing is said.
     pub abstain: Option<AbstainBand>,
+    /// SHA-256 of the manifest of the model whose outputs it was fitted on, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
     /// The rows that it was fitted on.
     pub fitted_on: Vec<DataFile>,
     /// SHA-256 of the files that selected the model's checkpoint; none of them is in
@@ -288,6 +291,7 @@ mod tests {
             floor: Some(SignalFloor { certain: probability(0.9) }),
             thresholds: LanguageThresholds { pooled, least_per_class: 30, languages: [].into() },
             abstain: None,
+            model: None,
             fitted_on: vec![DataFile { file: "rows.csv".into(), sha256: "0".repeat(64), rows: 10 }],
             selected_on: vec!["1".repeat(64)],
             options: SignalCalibrationOptions {

@@ -17,12 +17,14 @@
 //! - intervals: [`wilson_interval`], [`clopper_pearson_interval`], [`Resampling`]
 //!   of [`CellSums`] and [`ClusteredRanking`] with [`percentile_interval`] and
 //!   [`bca_interval`];
+//! - two scores of the same rows: [`pearson`], [`spearman`];
 //! - two systems: [`mcnemar`], [`paired_bootstrap_p_value`],
 //!   [`randomisation_p_value`], [`holm`].
 
 mod bca;
 mod compare;
 mod confusion;
+mod correlation;
 pub mod crisis;
 mod curve;
 mod draws;
@@ -45,6 +47,7 @@ mod golden;
 pub use bca::{bca_interval, percentile_interval};
 pub use compare::{McNemar, McNemarMethod, holm, mcnemar, paired_bootstrap_p_value, randomisation_p_value};
 pub use confusion::{Confusion, JointCounts, MicroF1, confusion_at, ppv_at_prevalence};
+pub use correlation::{pearson, spearman};
 pub use curve::{OperatingPoint, pr_curve, roc_curve};
 pub use draws::{CellAmount, CellSums, Draws, LANES, Lanes};
 pub use interval::{bootstrap_interval, clopper_pearson_interval, wilson_interval};

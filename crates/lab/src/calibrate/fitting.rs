@@ -181,6 +181,7 @@ pub fn fit(
         floor: options.floor,
         thresholds,
         abstain,
+        model: None,
         fitted_on: files.iter().map(data_file).collect(),
         selected_on: selected.iter().map(|file| file.sha256.clone()).collect(),
         options: *options,

@@ -8,6 +8,7 @@
 //! [`mindrail_core::calibration`]. [`fit`] makes a calibration that way: out of fold,
 //! on rows that did not select the checkpoint, in a file that serving applies.
 
+mod bundle;
 mod disjoint;
 mod explanation;
 mod findings;
@@ -26,6 +27,7 @@ use mindrail_core::taxonomy::{Signal, Taxonomy as _};
 use serde::Serialize;
 use thiserror::Error;
 
+pub use bundle::{BundleRowsError, rows_of_bundle, selection_of_bundle};
 pub use disjoint::{FitFile, Overlap, SelectionFile, check_disjoint, text_digest};
 pub use fitting::{FitReport, Fitted, FittingError, Fold, HeadReport, OutputWeight, ScoreFigures, fit};
 pub use rows::{CalibrationRows, FitRow, RowsError, read_fit_rows, read_rows};

@@ -6,8 +6,8 @@ use mindrail_core::conversation::Role;
 use mindrail_core::guard::Guard;
 use mindrail_core::report::TurnReportScores;
 use mindrail_core::taxonomy::{CrisisLabel, Taxonomy as _};
+use mindrail_finetune::assessor::AnyAssessor;
 use mindrail_llm::extract::{Shape, extract};
-use mindrail_model::assessor::EmbeddedAssessor;
 use serde_json::{Value, json};
 
 use super::guarded::{guard_report, is_unevaluated};
@@ -17,7 +17,7 @@ use crate::protocol::Outcome;
 use crate::protocol::crisis::{Crisis, CrisisPrediction, TurnAnswer};
 
 impl Benched for Crisis {
-    fn by_guard(&self, guard: &Guard<'_, EmbeddedAssessor>, item: &ItemOf<Self>) -> Option<CrisisPrediction> {
+    fn by_guard(&self, guard: &Guard<'_, AnyAssessor>, item: &ItemOf<Self>) -> Option<CrisisPrediction> {
         let report = guard_report(guard, &item.input);
         if is_unevaluated(&report, None) {
             return None;

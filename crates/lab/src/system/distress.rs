@@ -2,8 +2,8 @@
 
 use mindrail_core::guard::Guard;
 use mindrail_core::taxonomy::{Scores, Signal, Taxonomy as _};
+use mindrail_finetune::assessor::AnyAssessor;
 use mindrail_llm::extract::{Shape, extract};
-use mindrail_model::assessor::EmbeddedAssessor;
 use serde_json::{Value, json};
 
 use super::guarded::{guard_report, is_unevaluated};
@@ -13,11 +13,7 @@ use crate::protocol::Outcome;
 use crate::protocol::distress::{Distress, DistressPrediction};
 
 impl Benched for Distress {
-    fn by_guard(
-        &self,
-        guard: &Guard<'_, EmbeddedAssessor>,
-        item: &ItemOf<Self>,
-    ) -> Option<DistressPrediction> {
+    fn by_guard(&self, guard: &Guard<'_, AnyAssessor>, item: &ItemOf<Self>) -> Option<DistressPrediction> {
         let report = guard_report(guard, &item.input);
         if is_unevaluated(&report, None) {
             return None;

@@ -7,7 +7,7 @@ use mindrail_core::guard::Guard;
 use mindrail_core::policy::date::Date;
 use mindrail_core::policy::offer::Circumstances;
 use mindrail_core::report::{Report, report};
-use mindrail_model::assessor::EmbeddedAssessor;
+use mindrail_finetune::assessor::AnyAssessor;
 use rayon::prelude::*;
 
 use super::{Benched, ItemOf};
@@ -15,7 +15,7 @@ use crate::protocol::Outcome;
 use crate::run::{Cell, CellLog, RunError};
 
 /// What the guard says of a conversation.
-pub(super) fn guard_report(guard: &Guard<'_, EmbeddedAssessor>, conversation: &Conversation) -> Report {
+pub(super) fn guard_report(guard: &Guard<'_, AnyAssessor>, conversation: &Conversation) -> Report {
     // No figure reads what would be offered, so the day does not matter.
     let nobody = Circumstances::unknown(Date::of_unix_ms(0));
     report(guard, conversation, &[], &nobody).expect("a fresh state is the assessor's own")
@@ -48,7 +48,7 @@ const CHUNK: usize = 32;
 /// [`RunError`] when a cell cannot be written.
 pub fn answer_by_guard<P: Benched>(
     protocol: &P,
-    guard: &Guard<'_, EmbeddedAssessor>,
+    guard: &Guard<'_, AnyAssessor>,
     items: &[ItemOf<P>],
     cells: &mut CellLog,
     mut progress: impl FnMut(usize),
@@ -65,7 +65,7 @@ pub fn answer_by_guard<P: Benched>(
     Ok(())
 }
 
-fn cell<P: Benched>(protocol: &P, guard: &Guard<'_, EmbeddedAssessor>, item: &ItemOf<P>) -> Cell {
+fn cell<P: Benched>(protocol: &P, guard: &Guard<'_, AnyAssessor>, item: &ItemOf<P>) -> Cell {
     match protocol.by_guard(guard, item) {
         Some(prediction) => {
             let answer = serde_json::to_value(prediction).expect("a prediction is plain data");

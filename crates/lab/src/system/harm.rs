@@ -7,8 +7,9 @@ use mindrail_core::guard::Guard;
 use mindrail_core::probability::Probability;
 use mindrail_core::report::TurnReportScores;
 use mindrail_core::taxonomy::{Harm as Category, Scores, Severity, Taxonomy as _};
+use mindrail_finetune::assessor::AnyAssessor;
+use mindrail_finetune::rows::Task;
 use mindrail_llm::extract::{Shape, extract};
-use mindrail_model::assessor::EmbeddedAssessor;
 use serde_json::{Value, json};
 
 use super::guarded::{guard_report, is_unevaluated};
@@ -42,17 +43,24 @@ fn answer_of(gold: &HarmGold) -> Value {
 }
 
 impl Benched for Harm {
-    fn by_guard(&self, guard: &Guard<'_, EmbeddedAssessor>, item: &ItemOf<Self>) -> Option<HarmPrediction> {
+    fn by_guard(&self, guard: &Guard<'_, AnyAssessor>, item: &ItemOf<Self>) -> Option<HarmPrediction> {
         let mut report = guard_report(guard, &whole(&item.input));
         let last = report.turns.pop()?;
         if is_unevaluated(&report, Some(last.index)) {
             return None;
         }
         let Some(TurnReportScores::Assistant { harm, .. }) = last.scores else { return None };
+        // Of a fine-tuned model, what it was trained for and nothing of the model beside it.
+        let speaks = |task| guard.assessor.was_trained_for(task);
+        let value = |name: &str| last.values.get(name).map(|value| f64::from(*value));
+        let beaver = last.values.iter().filter(|(name, _)| name.starts_with(Task::BeaverHarms.wire()));
+        let highest = beaver.filter_map(|(_, p)| Probability::new(*p)).reduce(Probability::max);
         Some(HarmPrediction {
-            categories: Some(harm.probabilities),
-            severity: Some(harm.severity),
-            ..HarmPrediction::default()
+            unsafe_: highest,
+            categories: speaks(Task::Harms).then_some(harm.probabilities),
+            severity: speaks(Task::Severity).then_some(harm.severity),
+            reward: value(Task::Reward.wire()),
+            cost: value(Task::Cost.wire()),
         })
     }
 

@@ -16,7 +16,7 @@ mod shots;
 
 use mindrail_core::conversation::{Conversation, Role};
 use mindrail_core::guard::Guard;
-use mindrail_model::assessor::EmbeddedAssessor;
+use mindrail_finetune::assessor::AnyAssessor;
 use serde_json::Value;
 
 use crate::prompt::Prompt;
@@ -34,7 +34,7 @@ pub type ItemOf<P> = Item<<P as Protocol>::Input, <P as Protocol>::Gold>;
 /// A protocol whose items can be put to the guard and to a language model.
 pub trait Benched: Protocol {
     /// What the guard says of an item; none where it could not evaluate it.
-    fn by_guard(&self, guard: &Guard<'_, EmbeddedAssessor>, item: &ItemOf<Self>) -> Option<Self::Prediction>;
+    fn by_guard(&self, guard: &Guard<'_, AnyAssessor>, item: &ItemOf<Self>) -> Option<Self::Prediction>;
 
     /// The prompt, with definitions filled in.
     fn prompt(&self) -> Prompt;

@@ -6,7 +6,7 @@ use mindrail_core::conversation::{Conversation, Role, Turn};
 use mindrail_core::guard::Guard;
 use mindrail_core::report::TurnReportScores;
 use mindrail_core::taxonomy::{ReplyClass, Taxonomy as _};
-use mindrail_model::assessor::EmbeddedAssessor;
+use mindrail_finetune::assessor::AnyAssessor;
 use serde_json::{Value, json};
 
 use super::guarded::{guard_report, is_unevaluated};
@@ -34,7 +34,7 @@ fn triple(input: &ReplyInput, label: &str) -> String {
 }
 
 impl Benched for Reply {
-    fn by_guard(&self, guard: &Guard<'_, EmbeddedAssessor>, item: &ItemOf<Self>) -> Option<ReplyPrediction> {
+    fn by_guard(&self, guard: &Guard<'_, AnyAssessor>, item: &ItemOf<Self>) -> Option<ReplyPrediction> {
         let mut report = guard_report(guard, &whole(&item.input));
         let last = report.turns.pop()?;
         if is_unevaluated(&report, Some(last.index)) {

@@ -64,7 +64,7 @@ pub(crate) fn tanh(x: f32) -> f32 {
 
 multiversion! {
     /// GELU with the exact error function, `x * Phi(x)`, in place.
-    pub(crate) fn gelu(values: &mut [f32]) {
+    pub fn gelu(values: &mut [f32]) {
         for value in values {
             let x = *value;
             *value = 0.5 * x * (1.0 + erf::<FUSED>(x * std::f32::consts::FRAC_1_SQRT_2));
@@ -74,7 +74,7 @@ multiversion! {
 
 multiversion! {
     /// Multiplies `gradient` by the derivative of GELU at `inputs`.
-    pub(crate) fn gelu_backward(inputs: &[f32], gradient: &mut [f32]) {
+    pub fn gelu_backward(inputs: &[f32], gradient: &mut [f32]) {
         const INV_SQRT_2PI: f32 = 0.398_942_3;
         for (g, &x) in gradient.iter_mut().zip(inputs) {
             let cdf = 0.5 * (1.0 + erf::<FUSED>(x * std::f32::consts::FRAC_1_SQRT_2));
@@ -85,7 +85,7 @@ multiversion! {
 
 multiversion! {
     /// Softmax of one row, in place. An empty row stays empty.
-    pub(crate) fn softmax(row: &mut [f32]) {
+    pub fn softmax(row: &mut [f32]) {
         let mut lanes = [f32::NEG_INFINITY; 16];
         for chunk in row.chunks_exact(16) {
             for (lane, &x) in lanes.iter_mut().zip(chunk) {
@@ -117,7 +117,7 @@ multiversion! {
 
 multiversion! {
     /// `target += scale * source`.
-    pub(crate) fn add_scaled(target: &mut [f32], scale: f32, source: &[f32]) {
+    pub fn add_scaled(target: &mut [f32], scale: f32, source: &[f32]) {
         for (t, &s) in target.iter_mut().zip(source) {
             *t += scale * s;
         }
@@ -177,7 +177,7 @@ pub(crate) fn sum(values: &[f32]) -> f32 {
 
 multiversion! {
     /// The inner product of two slices of one length.
-    pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
+    pub fn dot(a: &[f32], b: &[f32]) -> f32 {
         let mut lanes = [0.0f32; 16];
         let (a_chunks, b_chunks) = (a.chunks_exact(16), b.chunks_exact(16));
         let rest: f32 = a_chunks.remainder().iter().zip(b_chunks.remainder()).map(|(x, y)| x * y).sum();

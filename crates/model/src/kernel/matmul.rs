@@ -4,8 +4,8 @@
 use gemm_common::Parallelism;
 
 /// A row-major matrix, or its transpose, that borrows its numbers.
-#[derive(Clone, Copy)]
-pub(crate) struct Matrix<'a> {
+#[derive(Debug, Clone, Copy)]
+pub struct Matrix<'a> {
     values: &'a [f32],
     rows: usize,
     columns: usize,
@@ -15,7 +15,10 @@ pub(crate) struct Matrix<'a> {
 
 impl<'a> Matrix<'a> {
     /// `values` as `rows` rows of `columns` numbers.
-    pub(crate) fn new(values: &'a [f32], rows: usize, columns: usize) -> Self {
+    ///
+    /// # Panics
+    /// If there are fewer.
+    pub fn new(values: &'a [f32], rows: usize, columns: usize) -> Self {
         assert!(
             values.len() >= rows * columns,
             "a {rows} x {columns} matrix needs more than {} numbers",
@@ -24,8 +27,23 @@ impl<'a> Matrix<'a> {
         Self { values, rows, columns, row_stride: columns, column_stride: 1 }
     }
 
+    /// `rows` rows of `columns` numbers that begin `stride` numbers apart, as one head's
+    /// part of the rows of all heads does.
+    ///
+    /// # Panics
+    /// If there are fewer, or rows overlap.
+    pub fn strided(values: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
+        assert!(
+            rows == 0 || (stride >= columns && values.len() >= (rows - 1) * stride + columns),
+            "{rows} rows of {columns} numbers, {stride} apart, need more than {} numbers",
+            values.len()
+        );
+        Self { values, rows, columns, row_stride: stride, column_stride: 1 }
+    }
+
     /// The same numbers with rows and columns exchanged.
-    pub(crate) fn transposed(self) -> Self {
+    #[must_use]
+    pub fn transposed(self) -> Self {
         Self {
             rows: self.columns,
             columns: self.rows,
@@ -36,15 +54,31 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// `out += a b`; `out` is row-major, `a.rows` by `b.columns`.
-pub(crate) fn matmul(out: &mut [f32], a: Matrix<'_>, b: Matrix<'_>) {
+/// `out += a b`; `out` is row-major, `a.rows` by `b.columns`. Large products are shared
+/// between the threads of the present pool.
+///
+/// # Panics
+/// If the sizes do not fit.
+pub fn matmul(out: &mut [f32], a: Matrix<'_>, b: Matrix<'_>) {
+    let large = a.rows * b.columns * a.columns > 1 << 20;
+    product(out, a, b, if large { Parallelism::Rayon(0) } else { Parallelism::None });
+}
+
+/// [`matmul`] on the present thread alone, for products of which many are made at once.
+///
+/// # Panics
+/// If the sizes do not fit.
+pub fn matmul_alone(out: &mut [f32], a: Matrix<'_>, b: Matrix<'_>) {
+    product(out, a, b, Parallelism::None);
+}
+
+fn product(out: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, parallelism: Parallelism) {
     assert_eq!(a.columns, b.rows, "inner sizes of a product differ");
     assert!(out.len() >= a.rows * b.columns, "the target of a product is too small");
     let (m, n, k) = (a.rows, b.columns, a.columns);
     if m * n == 0 {
         return;
     }
-    let parallelism = if m * n * k > 1 << 20 { Parallelism::Rayon(0) } else { Parallelism::None };
     // The crate wants its target in columns, so the transposed product is asked for.
     // SAFETY: the asserts of `Matrix::new` and above hold every index of the
     // three operands inside its slice, and `out` is borrowed exclusively.

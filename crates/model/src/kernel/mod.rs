@@ -20,14 +20,18 @@ mod instruction_set;
 mod linear;
 mod matmul;
 mod tile;
+mod training;
 
 pub use instruction_set::InstructionSet;
 pub use linear::{LinearF32, LinearI8, QuantizedRows, quantize_weights};
 
 pub(crate) use attention::{AttentionShape, PackedHead, attend, attend_backward, attend_head};
-pub(crate) use elementwise::{
-    add_scaled, affine, dot, gelu, gelu_backward, layer_norm, sigmoid, softmax, sum, tanh,
-};
-pub(crate) use matmul::{Matrix, matmul};
+pub use elementwise::{add_scaled, dot, gelu, gelu_backward, softmax};
+pub(crate) use elementwise::{affine, layer_norm, sigmoid, sum, tanh};
+pub use matmul::{Matrix, matmul, matmul_alone};
 pub use tile::Onto;
 pub(crate) use tile::{Rows, TILE_ROWS};
+pub use training::{
+    AdamStep, adam_update, drop_out, gelu_tanh, gelu_tanh_backward, layer_norm_row, layer_norm_row_backward,
+    multiply, rms_norm_row, rms_norm_row_backward, silu, silu_backward, softmax_row_backward,
+};

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::examples::Source;
+use super::distill::DistillConfig;
+use super::examples::{Source, SourceKind};
 use super::network::LossConfig;
 use super::optimizer::OptimizerConfig;
 use super::wide_fit::WideConfig;
@@ -54,6 +55,9 @@ pub struct TrainConfig {
     /// output of `scripts/baseline_card.py`.
     #[serde(default)]
     pub baseline: Option<PathBuf>,
+    /// How a teacher is distilled; there if and only if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distill: Option<DistillConfig>,
     /// Sources that train.
     pub train: Vec<Source>,
     /// Sources that choose the final checkpoint, and do nothing else.
@@ -124,6 +128,30 @@ impl TrainConfig {
         check(config.pooling_sharpness > 0.0, "pooling_sharpness", &config.pooling_sharpness, "above 0")?;
         check(!config.train.is_empty(), "train", &"empty", "at least one source")?;
         check(!config.dev.is_empty(), "dev", &"empty", "at least one source")?;
+        let Some(distill) = &config.distill else {
+            let all = config.train.iter().chain(&config.dev);
+            let unlabelled = all.clone().any(|s| s.kind == SourceKind::Conversations);
+            let expected = "corpus or conversation_csv, which have labels, where no `[distill]` table stands";
+            check(!unlabelled, "kind", &"conversations", expected)?;
+            return Ok(config);
+        };
+        check(
+            distill.temperature > 0.0 && distill.temperature.is_finite(),
+            "distill.temperature",
+            &distill.temperature,
+            "above 0",
+        )?;
+        let share = distill.hard_share;
+        check((0.0..=1.0).contains(&share), "distill.hard_share", &share, "0 to 1")?;
+        let expected = "at least 2, of which each holds out a source and no source is held out of another";
+        check(config.every_fold_holds_out(), "folds", &config.folds, expected)?;
         Ok(config)
+    }
+
+    /// Whether each fold holds a source out and learns from another, so that every source
+    /// is scored by a model that has not seen it.
+    fn every_fold_holds_out(&self) -> bool {
+        let holds = |fold: usize| self.train.iter().any(|source| source.fold == fold);
+        self.folds > 1 && (0..self.folds).all(holds) && self.train.iter().all(|s| s.fold < self.folds)
     }
 }

@@ -1,14 +1,19 @@
 //! Training data: conversations with whatever labels their source has, as
 //! tokens and features.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use mindrail_core::conversation::Role;
+use mindrail_core::conversation::{Conversation, Role, Turn};
 use mindrail_core::language::{Language, LanguageCounts};
-use mindrail_core::reader::{self, Format, ReadOptions};
-use mindrail_core::taxonomy::{CrisisLabel, Harm, ReplyClass, Severity, Signal, Stage, Taxonomy, Tense};
+use mindrail_core::probability::Probability;
+use mindrail_core::reader::{self, Format, ReadError, ReadOptions};
+use mindrail_core::taxonomy::{
+    CrisisLabel, Harm, ReplyClass, Scores, Severity, Signal, Stage, Taxonomy, Tense,
+};
 use serde::{Deserialize, Serialize};
 
+use super::targets::Targets;
 use crate::tokenizer::Tokenizer;
 
 /// The kinds of files that can be trained on.
@@ -20,6 +25,9 @@ pub enum SourceKind {
     /// CSV with `text`, `label` and a `signals` object: labels of the whole
     /// conversation only.
     ConversationCsv,
+    /// Conversations without labels, in any format that the reader reads. They need a
+    /// teacher.
+    Conversations,
 }
 
 /// One training source. Each source is one author's or one generator's voice,
@@ -72,6 +80,34 @@ pub struct Example {
     pub high_risk: Option<bool>,
     /// Replies to be judged, each after a user turn.
     pub replies: Vec<LabelledReply>,
+    /// What to aim at in place of the labels, where a teacher has judged.
+    pub(super) soft: Option<Targets>,
+    /// What the teacher said, where its calls stand in for labels.
+    pub(super) said: Said,
+}
+
+/// The probabilities behind a teacher's calls of a conversation. Blend and calibration
+/// follow these, thresholds the calls: fitted to calls, a grave signal that the teacher
+/// gives 0.8 would become a certain one, and raise risk.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Said {
+    /// Risk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) risk: Option<Probability>,
+    /// Whether that reaches its threshold for support.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) support: Option<bool>,
+    /// The nine signals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) signals: Option<Scores<Signal>>,
+}
+
+impl Said {
+    /// Whether nothing was said.
+    pub(super) fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A turn with its labels.
@@ -96,10 +132,23 @@ pub struct LabelledReply {
     pub text: String,
     /// The first segment's tokens.
     pub tokens: Vec<u32>,
-    /// Its class.
-    pub class: ReplyClass,
+    /// Whether it is a turn of the conversation.
+    pub origin: ReplyOrigin,
+    /// Its class, where labelled.
+    pub class: Option<ReplyClass>,
     /// Harms and severity, where labelled.
     pub harm: Option<(Vec<Harm>, Severity)>,
+    /// What the teacher said of harms, where its calls stand in for labels; see [`Said`].
+    pub(super) said: Option<Scores<Harm>>,
+}
+
+/// Where a reply comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplyOrigin {
+    /// It is the conversation's own next turn.
+    Said,
+    /// It was written beside the conversation, to be judged in its place.
+    Variant,
 }
 
 impl LabelledReply {
@@ -108,7 +157,8 @@ impl LabelledReply {
     /// say that it does no harm. The deep part learns from the variants alone, since
     /// those turns would be most of what it sees.
     pub fn known_harm(&self) -> Option<(Vec<Harm>, Severity)> {
-        self.harm.clone().or_else(|| self.class.is_safe().then_some((Vec::new(), Severity::None)))
+        let is_safe = self.class.is_some_and(ReplyClass::is_safe);
+        self.harm.clone().or_else(|| is_safe.then_some((Vec::new(), Severity::None)))
     }
 }
 
@@ -133,12 +183,29 @@ pub enum DataError {
         /// What is wrong with it; never its text.
         reason: String,
     },
+    /// The reader cannot read the file or a row of it.
+    #[error(transparent)]
+    Read(#[from] ReadError),
 }
 
 impl Example {
     /// Indices of the user turns.
     pub fn user_turns(&self) -> Vec<usize> {
         (0..self.turns.len()).filter(|&i| self.turns[i].role == Role::User).collect()
+    }
+
+    /// What a training aims at: what the teacher made of it, else the labels.
+    pub(super) fn targets(&self) -> Cow<'_, Targets> {
+        self.soft.as_ref().map_or_else(|| Cow::Owned(Targets::of_labels(self)), Cow::Borrowed)
+    }
+
+    /// Whether anything is labelled.
+    pub fn has_labels(&self) -> bool {
+        let has_labelled_replies = self.replies.iter().any(|r| r.class.is_some() || r.harm.is_some());
+        self.high_risk.is_some()
+            || self.signals.is_some()
+            || self.has_labelled_turns()
+            || has_labelled_replies
     }
 
     /// Whether the source says at which turns crises begin.
@@ -177,6 +244,7 @@ pub fn load(source: &Source, index: usize, tokenizer: &Tokenizer) -> Result<Vec<
     match source.kind {
         SourceKind::Corpus => builder.corpus(&bytes),
         SourceKind::ConversationCsv => builder.conversation_csv(&bytes),
+        SourceKind::Conversations => builder.conversations(&bytes),
     }
 }
 
@@ -246,16 +314,16 @@ impl Builder<'_> {
         for (i, turn) in row.turns.iter().enumerate() {
             let answered = i.checked_sub(1).filter(|&before| row.turns[before].role == Role::User);
             if let (Some(class), Some(before)) = (turn.response, answered) {
-                replies.push(self.reply(before, &turn.text, class, None));
+                replies.push(LabelledReply { class: Some(class), ..self.said(before, &turn.text) });
             }
         }
         for reply in row.replies {
-            replies.push(self.reply(
-                reply.after_turn,
-                &reply.text,
-                reply.response,
-                Some((reply.harm, reply.severity)),
-            ));
+            replies.push(LabelledReply {
+                origin: ReplyOrigin::Variant,
+                class: Some(reply.response),
+                harm: Some((reply.harm, reply.severity)),
+                ..self.said(reply.after_turn, &reply.text)
+            });
         }
         replies.retain(|reply| reply.after <= last_user);
         let turns = row.turns.into_iter().take(last_user + 1).map(|t| {
@@ -264,7 +332,8 @@ impl Builder<'_> {
         });
         let signals =
             Signal::ALL.iter().map(|s| f32::from(row.signals.get(s).copied().unwrap_or(0))).collect();
-        Some(self.example(row.id, turns.collect(), Some(signals), row.high_risk == 1, replies))
+        let labels = (Some(signals), Some(row.high_risk == 1));
+        Some(self.example(row.id, turns.collect(), labels, replies))
     }
 
     fn conversation_csv(&self, bytes: &[u8]) -> Result<Vec<Example>, DataError> {
@@ -293,8 +362,36 @@ impl Builder<'_> {
         let turns =
             conversation.turns.iter().take(last_user + 1).map(|t| self.turn(t.role, &t.text, None)).collect();
         let signals = parse_signals(&row.signals).map_err(|e| self.row_error(line, e))?;
-        let id = format!("{}:{line}", self.path.file_stem().unwrap_or_default().to_string_lossy());
-        Ok(self.example(id, turns, signals, row.label == 1, Vec::new()))
+        Ok(self.example(self.id(line), turns, (signals, Some(row.label == 1)), Vec::new()))
+    }
+
+    /// The name of a row that has none of its own.
+    fn id(&self, line: usize) -> String {
+        format!("{}:{line}", self.path.file_stem().unwrap_or_default().to_string_lossy())
+    }
+
+    fn conversations(&self, bytes: &[u8]) -> Result<Vec<Example>, DataError> {
+        let source_name = self.path.display().to_string();
+        let rows = reader::read(bytes, &ReadOptions { source_name, ..ReadOptions::default() })?;
+        rows.map(|row| {
+            let row = row?;
+            self.unlabelled(row.conversation, row.line)
+                .ok_or_else(|| self.row_error(row.line, "the conversation has no user turn"))
+        })
+        .collect()
+    }
+
+    /// A conversation without labels. Each listener's turn right after one of the person's
+    /// is a reply that a teacher may judge.
+    fn unlabelled(&self, conversation: Conversation, line: usize) -> Option<Example> {
+        let turns = conversation.turns;
+        let last_user = turns.iter().rposition(|t| t.role == Role::User)?;
+        let answers = |pair: &[Turn]| pair[0].role == Role::User && pair[1].role == Role::Assistant;
+        let replies = turns.windows(2).enumerate().filter(|(_, pair)| answers(pair));
+        let replies = replies.map(|(before, pair)| self.said(before, &pair[1].text)).collect();
+        let id = conversation.id.unwrap_or_else(|| self.id(line));
+        let turns = turns.iter().take(last_user + 1).map(|t| self.turn(t.role, &t.text, None)).collect();
+        Some(self.example(id, turns, (None, None), replies))
     }
 
     fn turn(&self, role: Role, text: &str, crisis: Option<Vec<CrisisLabel>>) -> LabelledTurn {
@@ -302,15 +399,11 @@ impl Builder<'_> {
         LabelledTurn { role, tokens: self.tokens(&text), text, crisis }
     }
 
-    fn reply(
-        &self,
-        after: usize,
-        text: &str,
-        class: ReplyClass,
-        harm: Option<(Vec<Harm>, Severity)>,
-    ) -> LabelledReply {
+    /// A turn of the conversation as a reply, without labels.
+    fn said(&self, after: usize, text: &str) -> LabelledReply {
         let text = reader::plain_text(text).into_owned();
-        LabelledReply { after, tokens: self.tokens(&text), text, class, harm }
+        let tokens = self.tokens(&text);
+        LabelledReply { after, tokens, text, origin: ReplyOrigin::Said, class: None, harm: None, said: None }
     }
 
     /// The first segment; a text without any token becomes the two marks.
@@ -323,8 +416,7 @@ impl Builder<'_> {
         &self,
         id: String,
         turns: Vec<LabelledTurn>,
-        signals: Option<Vec<f32>>,
-        high_risk: bool,
+        (signals, high_risk): (Option<Vec<f32>>, Option<bool>),
         replies: Vec<LabelledReply>,
     ) -> Example {
         let mut counts = LanguageCounts::default();
@@ -337,8 +429,10 @@ impl Builder<'_> {
             language: counts.language(),
             turns,
             signals,
-            high_risk: Some(high_risk),
+            high_risk,
             replies,
+            soft: None,
+            said: Said::default(),
         }
     }
 }

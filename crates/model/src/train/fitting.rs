@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mindrail_core::assessment::UserScores;
 use mindrail_core::calibration::{
-    Calibration, Estimate, Platt, RiskThreshold, RiskThresholds, SignalFloor, fit_logistic,
+    Calibration, Estimate, FitError, Platt, RiskThreshold, RiskThresholds, SignalFloor, fit_logistic_to,
     threshold_for_max_f1, threshold_for_recall,
 };
 use mindrail_core::digest::sha256;
@@ -25,6 +25,7 @@ use mindrail_core::taxonomy::{
 use mindrail_core::tracker::{Tracker, TrackerConfig};
 
 use super::TrainError;
+use super::examples::Example;
 use super::held_out::{ReplyLogits, Scored, UserLogits};
 use super::objective::pool;
 use crate::architecture::outputs;
@@ -47,24 +48,88 @@ struct Halves<'a> {
 
 impl<'a> Halves<'a> {
     fn new(held_out: &'a [Scored]) -> Self {
-        let (calibration, thresholds) =
-            held_out.iter().partition(|s| sha256(s.id.as_bytes()).as_bytes()[0].is_multiple_of(2));
+        let (calibration, thresholds) = held_out.iter().partition(|s| calibrates(&s.id));
         Self { calibration, thresholds }
     }
 }
 
+/// Whether a conversation is of the half that fits blend and calibration.
+fn calibrates(id: &str) -> bool {
+    sha256(id.as_bytes()).as_bytes()[0].is_multiple_of(2)
+}
+
+/// Whose labels the fit rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Footing {
+    /// Everything has labels, and every language has rows of its own.
+    Labels,
+    /// A distillation whose sources have labels of risk. Languages may lack rows.
+    Distilled,
+    /// A distillation in which the teacher's calls stand in for labels of risk.
+    Teacher,
+}
+
+/// The fewest labels of a kind that a fit may rest on. With five replies that the teacher
+/// had called unsafe, all but one in one half, the student called none of 37 others.
+const FEWEST: usize = 5;
+
+/// What is fitted by itself, and so needs examples of both kinds.
+const FITTED: [&str; 6] = ["high risk", "signals", "alerts", "confirms", "harms", "unsafe replies"];
+
+/// Finds out before a training whether its labels will do for the fit after it.
+pub(super) fn must_be_fittable(examples: &[&Example]) -> Result<(), TrainError> {
+    for (half, is_first) in [("calibration", true), ("thresholds", false)] {
+        let own = examples.iter().filter(|example| calibrates(&example.id) == is_first);
+        let mut counts = [[0; 2]; FITTED.len()];
+        own.for_each(|example| count_labels(example, &mut counts));
+        if let Some((what, [no, yes])) =
+            FITTED.iter().zip(counts).find(|(_, counts)| counts.iter().any(|&count| count < FEWEST))
+        {
+            return Err(TrainError::Calibration(format!(
+                "{what}: the half of the conversations for {half} has {yes} labels of it and {no} of its absence, expected at least {FEWEST} of both; add a source that has, such as the corpus"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Adds an example's labels to the counts of no and yes, for each of [`FITTED`].
+fn count_labels(example: &Example, counts: &mut [[usize; 2]; FITTED.len()]) {
+    let mut count = |what: usize, is_so: bool| counts[what][usize::from(is_so)] += 1;
+    example.high_risk.into_iter().for_each(|is_so| count(0, is_so));
+    example.signals.iter().flatten().for_each(|&signal| count(1, signal > 0.5));
+    for begins in example.turns.iter().filter_map(|turn| turn.crisis.as_ref()) {
+        for label in CrisisLabel::ALL {
+            count(if Decided::Alert.covers(*label) { 2 } else { 3 }, begins.contains(label));
+        }
+    }
+    for reply in &example.replies {
+        reply.class.into_iter().for_each(|class| count(5, !class.is_safe()));
+        // Harms are rare, and a teacher's probabilities fit without any that it would call.
+        let said = reply.said.iter().flat_map(|_| [true, false]);
+        said.for_each(|is_so| count(4, is_so));
+        if let Some((harms, _)) = reply.known_harm() {
+            Harm::ALL.iter().for_each(|harm| count(4, harms.contains(harm)));
+        }
+    }
+}
+
 /// Fits blend, calibration and thresholds on held-out scores.
-pub(super) fn fit(held_out: &[Scored], sharpness: f32) -> Result<BundleCalibration, TrainError> {
+pub(super) fn fit(
+    held_out: &[Scored],
+    sharpness: f32,
+    footing: Footing,
+) -> Result<BundleCalibration, TrainError> {
     let halves = Halves::new(held_out);
     let blend = fit_blend(&halves.calibration, sharpness)?;
     let scorer = Scorer { blend, platt: Platt::IDENTITY, sharpness, tracker: Policy::default().tracker };
     let platt = fit_platt(&scorer, &halves.calibration)?;
     let scorer = Scorer { platt, ..scorer };
-    let (high_risk, thresholds) = risk_thresholds(&scorer, &halves.thresholds)?;
+    let (high_risk, thresholds) = risk_thresholds(&scorer, &halves.thresholds, footing)?;
     let calibration = Calibration {
         risk: platt,
         floor: SignalFloor { certain: probability(CERTAIN) },
-        certain_confirm: certain_confirm(&scorer, &halves.thresholds, high_risk)?,
+        certain_confirm: certain_confirm(&scorer, &halves.thresholds, high_risk, footing)?,
         thresholds,
         signals: signal_thresholds(&scorer, &halves.thresholds),
         crisis: crisis_thresholds(&scorer, &halves.thresholds),
@@ -103,13 +168,15 @@ fn fit_blend(rows: &[&Scored], sharpness: f32) -> Result<Blend, TrainError> {
             for signal in Signal::ALL {
                 let Some(gold) = &scored.signals else { continue };
                 let (deep, wide) = pooled_pair(view, outputs::SIGNALS + signal.index(), sharpness);
-                signals.push(deep, wide, gold[signal.index()] > 0.5);
+                let said = scored.said.signals.as_ref().map(|said| said[*signal]);
+                signals.push_said(deep, wide, said.unwrap_or(certain(gold[signal.index()] > 0.5)));
             }
         }
         for (reply, harm) in scored.replies.iter().flat_map(|r| Harm::ALL.iter().map(move |h| (r, h))) {
             let i = outputs::HARMS + harm.index();
             if let Some((gold, _)) = &reply.harm {
-                harms.push(reply.deep[i], reply.wide[i], gold.contains(harm));
+                let said = reply.said.as_ref().map(|said| said[*harm]);
+                harms.push_said(reply.deep[i], reply.wide[i], said.unwrap_or(certain(gold.contains(harm))));
             }
         }
     }
@@ -147,13 +214,24 @@ fn fit_risk(rows: &[&Scored], sharpness: f32) -> Result<Mix, TrainError> {
         }
     }
     let mut sums = Pairs::default();
-    for scored in rows {
+    for (scored, high_risk) in with_risk(rows) {
         for view in &scored.views {
             let (deep, wide) = pooled_pair(view, outputs::RISK, sharpness);
-            sums.push(best.1 * deep + (1.0 - best.1) * wide, 0.0, scored.high_risk);
+            let said = scored.said.risk.unwrap_or(certain(high_risk));
+            sums.push_said(best.1 * deep + (1.0 - best.1) * wide, 0.0, said);
         }
     }
     Ok(sums.fit("risk")?.spread(best.1))
+}
+
+/// The rows with a label of risk.
+fn with_risk<'s>(rows: &[&'s Scored]) -> impl Iterator<Item = (&'s Scored, bool)> {
+    rows.iter().filter_map(|&scored| Some((scored, scored.high_risk?)))
+}
+
+/// Those of them that are the corpus's.
+fn corpus_with_risk<'s>(rows: &[&'s Scored]) -> Vec<(&'s Scored, bool)> {
+    with_risk(rows).filter(|(scored, _)| scored.onsets.is_some()).collect()
 }
 
 /// AUROC of risk at one share of the deep part; see [`mean_over_groups`].
@@ -198,11 +276,11 @@ type ByGroup = BTreeMap<(Group, usize), (Vec<f64>, Vec<bool>)>;
 
 fn by_group(rows: &[&Scored], score: impl Fn(&[UserLogits]) -> f64) -> ByGroup {
     let mut groups = ByGroup::new();
-    for scored in rows {
+    for (scored, high_risk) in with_risk(rows) {
         for (index, view) in scored.views.iter().enumerate() {
             let (scores, labels) = groups.entry((Group::of(scored), index)).or_default();
             scores.push(score(view));
-            labels.push(scored.high_risk);
+            labels.push(high_risk);
         }
     }
     groups
@@ -273,23 +351,32 @@ impl Decided {
     }
 }
 
-/// Logits of both parts with a binary label.
+/// Logits of both parts with what should come of them.
 #[derive(Default)]
 struct Pairs {
     features: Vec<Vec<f64>>,
-    labels: Vec<bool>,
+    targets: Vec<Probability>,
+}
+
+/// A label as a probability.
+const fn certain(label: bool) -> Probability {
+    if label { Probability::ONE } else { Probability::ZERO }
 }
 
 impl Pairs {
     fn push(&mut self, deep: f32, wide: f32, label: bool) {
+        self.push_said(deep, wide, certain(label));
+    }
+
+    fn push_said(&mut self, deep: f32, wide: f32, target: Probability) {
         self.features.push(vec![f64::from(deep), f64::from(wide)]);
-        self.labels.push(label);
+        self.targets.push(target);
     }
 
     /// The regression's weights; a part that it would weigh negatively gets 0.
     fn fit(&self, name: &str) -> Result<Mix, TrainError> {
         let error = |e: &dyn ToString| TrainError::Calibration(format!("{name}: {}", e.to_string()));
-        let both = fit_logistic(&self.features, &self.labels, 1.0).map_err(|e| error(&e))?;
+        let both = fit_logistic_to(&self.features, &self.targets, 1.0).map_err(|e| error(&e))?;
         let weight = |i: usize| (both.weights[i] as f32).max(0.0);
         Ok(Mix { deep: weight(0), wide: weight(1), bias: both.intercept as f32 })
     }
@@ -315,7 +402,8 @@ fn best_softmax_mix(
         let mut gradient = vec![0.0; outputs::REPLY];
         let one = |(reply, (range, gold)): &(&ReplyLogits, (std::ops::Range<usize>, usize))| {
             let logits: Vec<f32> = range.clone().map(|i| mix.apply(reply.deep[i], reply.wide[i])).collect();
-            f64::from(super::objective::categorical(&logits, *gold, 1.0, &mut gradient))
+            let target: Vec<f32> = (0..range.len()).map(|i| if i == *gold { 1.0 } else { 0.0 }).collect();
+            f64::from(super::objective::categorical(&logits, &target, 1.0, &mut gradient))
         };
         replies.iter().map(one).sum()
     };
@@ -420,7 +508,7 @@ impl Scorer {
         let threshold = calibration.thresholds.get(&scored.language).map(|t| t.high_risk.value);
         Outcome {
             language: scored.language,
-            high_risk: scored.high_risk,
+            high_risk: scored.high_risk == Some(true),
             risk: f64::from(risk.get()),
             called: threshold.is_some_and(|t| risk >= t),
             gold_signals: scored.signals.as_ref().map(|s| s.iter().map(|&v| v > 0.5).collect()),
@@ -436,11 +524,19 @@ impl Scorer {
 }
 
 fn fit_platt(scorer: &Scorer, rows: &[&Scored]) -> Result<Platt, TrainError> {
-    let (logits, labels): (Vec<f32>, Vec<bool>) = rows
+    let error = |e: FitError| TrainError::Calibration(format!("risk: {e}"));
+    let (logits, said): (Vec<f32>, Vec<Probability>) = rows
         .iter()
-        .flat_map(|s| s.views.iter().map(|view| (scorer.logit(view, outputs::RISK), s.high_risk)))
+        .filter_map(|&s| Some((s, s.said.risk?)))
+        .flat_map(|(s, risk)| s.views.iter().map(move |view| (scorer.logit(view, outputs::RISK), risk)))
         .unzip();
-    Platt::fit(&logits, &labels).map_err(|e| TrainError::Calibration(format!("risk: {e}")))
+    if !said.is_empty() {
+        return Platt::fit_to(&logits, &said).map_err(error);
+    }
+    let (logits, labels): (Vec<f32>, Vec<bool>) = with_risk(rows)
+        .flat_map(|(s, label)| s.views.iter().map(move |view| (scorer.logit(view, outputs::RISK), label)))
+        .unzip();
+    Platt::fit(&logits, &labels).map_err(error)
 }
 
 /// The high-risk threshold, and both thresholds of every language. One value for all
@@ -449,34 +545,78 @@ fn fit_platt(scorer: &Scorer, rows: &[&Scored]) -> Result<Platt, TrainError> {
 fn risk_thresholds(
     scorer: &Scorer,
     rows: &[&Scored],
+    footing: Footing,
 ) -> Result<(Probability, BTreeMap<Language, RiskThresholds>), TrainError> {
     let error = |e: &dyn ToString| TrainError::Calibration(format!("risk thresholds: {}", e.to_string()));
-    let corpus: Vec<&&Scored> = rows.iter().filter(|s| s.onsets.is_some()).collect();
-    let both_views = corpus.iter().flat_map(|s| s.views.iter().map(|view| (scorer.risk(view), s.high_risk)));
+    let corpus = corpus_with_risk(rows);
+    let supported = called_for_support(&corpus);
+    let both_views =
+        supported.iter().flat_map(|(s, label)| s.views.iter().map(|view| (scorer.risk(view), *label)));
     let (risks, labels): (Vec<Probability>, Vec<bool>) = both_views.unzip();
     let support = threshold_for_recall(&risks, &labels, SUPPORT_RECALL).map_err(|e| error(&e))?.value;
     let high = best_mean_f1(&by_group(rows, |view| f64::from(scorer.risk(view).get())));
     let support = if support > high { high } else { support };
     let mut thresholds = BTreeMap::new();
     for language in Language::ALL {
-        // One view only: a conversation must not count as two trials.
-        let own = corpus.iter().filter(|s| s.language == language);
-        let (risks, labels): (Vec<Probability>, Vec<bool>) =
-            own.map(|s| (scorer.risk(&s.views[0]), s.high_risk)).unzip();
-        let at = |value, target: &str| {
+        let at = |value, target: &str, called: &[(&Scored, bool)]| {
             let no_rows = || error(&format!("the corpus has too few rows in `{}`", language.wire()));
-            achieved(value, target, &risks, &labels).ok_or_else(no_rows)
+            let of = |wanted: &dyn Fn(Language) -> bool| -> (Vec<Probability>, Vec<bool>) {
+                // One view only: a conversation must not count as two trials.
+                let own = called.iter().filter(|(s, _)| wanted(s.language));
+                own.map(|(s, label)| (scorer.risk(&s.views[0]), *label)).unzip()
+            };
+            let (risks, labels) = of(&|found| found == language);
+            let own = achieved(value, &footing.target(target), &risks, &labels);
+            own.or_else(|| footing.of_all_languages(value, target, of(&|_| true))).ok_or_else(no_rows)
         };
         let both = RiskThresholds {
             high_risk: at(
                 high,
                 "middle of the thresholds within 0.01 of the best F1, averaged over sources and views at one share of high risk, all languages",
+                &corpus,
             )?,
-            support: at(support, "recall >= 0.95 on the corpus, all languages")?,
+            support: at(support, "recall >= 0.95 on the corpus, all languages", &supported)?,
         };
         thresholds.insert(language, both);
     }
     Ok((high, thresholds))
+}
+
+/// Whom the support threshold must reach: everybody of high risk, or, where a teacher's
+/// calls stand in, everybody whom it would support. Where those are all or nobody, no
+/// threshold could be chosen by them.
+fn called_for_support<'s>(corpus: &[(&'s Scored, bool)]) -> Vec<(&'s Scored, bool)> {
+    let supported: Vec<(&Scored, bool)> =
+        corpus.iter().map(|&(s, label)| (s, s.said.support.unwrap_or(label))).collect();
+    let has = |wanted: bool| supported.iter().any(|(_, is_so)| *is_so == wanted);
+    if has(true) && has(false) { supported } else { corpus.to_vec() }
+}
+
+impl Footing {
+    /// What a threshold was chosen for, and by whose labels.
+    fn target(self, target: &str) -> String {
+        match self {
+            Self::Labels | Self::Distilled => target.to_owned(),
+            Self::Teacher => {
+                format!("thresholds follow the teacher, whose calls stand in for labels: {target}")
+            }
+        }
+    }
+
+    /// The figures of a threshold in a language that has too few rows, from all languages
+    /// together. A model that ships must have rows of each.
+    fn of_all_languages(
+        self,
+        value: Probability,
+        target: &str,
+        (risks, labels): (Vec<Probability>, Vec<bool>),
+    ) -> Option<RiskThreshold> {
+        if self == Self::Labels {
+            return None;
+        }
+        let target = format!("{target}; this language has too few rows, so the figures are of all languages");
+        achieved(value, &self.target(&target), &risks, &labels)
+    }
 }
 
 /// From which probability on an ongoing Confirm calls a human on its own: the threshold
@@ -486,17 +626,18 @@ fn certain_confirm(
     scorer: &Scorer,
     rows: &[&Scored],
     high_risk: Probability,
+    footing: Footing,
 ) -> Result<RiskThreshold, TrainError> {
-    let corpus: Vec<&Scored> = rows.iter().copied().filter(|s| s.onsets.is_some()).collect();
+    let corpus: Vec<&Scored> = corpus_with_risk(rows).into_iter().map(|(scored, _)| scored).collect();
     // What risk calls is called at every threshold.
     let called = |view: &[UserLogits]| {
         if scorer.risk(view) >= high_risk { Probability::ONE } else { scorer.ongoing_confirm(view) }
     };
     let value = best_mean_f1(&by_group(&corpus, |view| f64::from(called(view).get())));
     let (calls, labels): (Vec<Probability>, Vec<bool>) =
-        corpus.iter().map(|s| (called(&s.views[0]), s.high_risk)).unzip();
+        with_risk(&corpus).map(|(s, label)| (called(&s.views[0]), label)).unzip();
     let target = "middle of the thresholds within 0.01 of the best F1 of calling a human by it or by high risk, averaged over kinds of corpus conversations and views";
-    achieved(value, target, &calls, &labels)
+    achieved(value, &footing.target(target), &calls, &labels)
         .ok_or_else(|| TrainError::Calibration("the corpus has too few rows to call anybody".to_owned()))
 }
 

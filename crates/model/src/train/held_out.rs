@@ -3,10 +3,10 @@
 
 use mindrail_core::conversation::Role;
 use mindrail_core::language::Language;
-use mindrail_core::taxonomy::{CrisisLabel, Harm, ReplyClass, Severity};
+use mindrail_core::taxonomy::{CrisisLabel, Harm, ReplyClass, Scores, Severity};
 use serde::{Deserialize, Serialize};
 
-use super::examples::Example;
+use super::examples::{Example, Said};
 use super::network::{Network, Sample, SampleLogits};
 use super::wide_fit::{WideMemory, WidePart, speaker};
 
@@ -29,10 +29,13 @@ pub(super) struct Scored {
     pub(super) source: usize,
     /// Language of the user turns.
     pub(super) language: Language,
-    /// Gold label.
-    pub(super) high_risk: bool,
+    /// Gold label; a source without labels has none.
+    pub(super) high_risk: Option<bool>,
     /// Gold signals, 0 or 1.
     pub(super) signals: Option<Vec<f32>>,
+    /// What a teacher said, where its calls stand for gold.
+    #[serde(default, skip_serializing_if = "Said::is_nothing")]
+    pub(super) said: Said,
     /// Gold onsets of each user turn; `None` where the source has none.
     pub(super) onsets: Option<Vec<Vec<CrisisLabel>>>,
     /// Logits of the user turns: [`View::All`], then [`View::Person`].
@@ -59,6 +62,9 @@ pub(super) struct ReplyLogits {
     pub(super) class: ReplyClass,
     /// Gold harms and severity, where known.
     pub(super) harm: Option<(Vec<Harm>, Severity)>,
+    /// What a teacher said of harms, where its calls stand for gold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) said: Option<Scores<Harm>>,
     /// Classes, harms, severities of the deep part.
     pub(super) deep: Vec<f32>,
     /// The same of the wide part.
@@ -98,11 +104,10 @@ fn scored(example: &Example, [all, person]: [SampleLogits; 2], wide: &WidePart) 
         .replies
         .iter()
         .zip(&all.replies)
-        .map(|(reply, deep)| ReplyLogits {
-            class: reply.class,
-            harm: reply.known_harm(),
-            deep: deep.clone(),
-            wide: wide.reply(&reply.text),
+        .filter_map(|(reply, deep)| {
+            let (class, harm) = (reply.class?, reply.known_harm());
+            let said = reply.said.clone();
+            Some(ReplyLogits { class, harm, said, deep: deep.clone(), wide: wide.reply(&reply.text) })
         })
         .collect();
     let user = example.user_turns();
@@ -110,8 +115,9 @@ fn scored(example: &Example, [all, person]: [SampleLogits; 2], wide: &WidePart) 
         id: example.id.clone(),
         source: example.source,
         language: example.language,
-        high_risk: example.high_risk == Some(true),
+        high_risk: example.high_risk,
         signals: example.signals.clone(),
+        said: example.said.clone(),
         onsets: user.iter().map(|&t| example.turns[t].crisis.clone()).collect(),
         views: [user_logits(example, all, wide, View::All), user_logits(example, person, wide, View::Person)],
         replies,

@@ -2,12 +2,14 @@
 //! hand-written backward passes, and the wide linear part beside it.
 //!
 //! Reading order: `layers` (the pieces with their gradients), `encoder`,
-//! `context`, `objective` (losses), `network` (one batch, forward and
-//! backward), `optimizer`, [`examples`] (data), `wide_fit`, `stage` (one
-//! training), [`run`] (folds, final model, calibration, bundle).
+//! `context`, `objective` (losses), `targets` (what they aim at), `network` (one
+//! batch, forward and backward), `optimizer`, [`examples`] (data), `wide_fit`,
+//! `stage` (one training), [`run`] (folds, final model, calibration, bundle),
+//! [`distill`] (the same with a teacher).
 
 mod config;
 mod context;
+mod distill;
 mod encoder;
 pub mod examples;
 mod fitting;
@@ -20,11 +22,13 @@ mod predictions;
 mod report;
 mod run;
 mod stage;
+mod targets;
 mod wide_fit;
 
 use std::path::{Path, PathBuf};
 
 pub use config::{ConfigError, TrainConfig};
+pub use distill::{DistillConfig, Task, Teacher, distill};
 pub use held_out::View;
 pub(crate) use network::{TURN_VECTOR_NORM, context_input, reply_input};
 pub use run::run;
@@ -35,8 +39,9 @@ pub use wide_fit::{CONVERSATION_OUTPUTS, WideMemory, WidePart};
 pub trait Progress {
     /// A stage of this many steps begins.
     fn stage(&mut self, name: &str, steps: usize);
-    /// So many steps of the stage are done; the mean loss of the epoch so far.
-    fn step(&mut self, done: usize, loss: f32);
+    /// So many steps of the stage are done; the mean loss of the epoch so far, where
+    /// something is trained.
+    fn step(&mut self, done: usize, loss: Option<f32>);
     /// Something worth a line.
     fn note(&mut self, text: &str);
 }
@@ -86,6 +91,38 @@ pub enum TrainError {
     /// The bundle that was just written refuses its own state.
     #[error(transparent)]
     State(#[from] mindrail_core::assessor::StateError),
+    /// The configuration asks for a teacher, and there is none.
+    #[error("the configuration has a `[distill]` table, which needs a teacher: use `mindrail train distill`")]
+    NoTeacher,
+    /// The configuration does not say how to distil.
+    #[error("the configuration has no `[distill]` table with `temperature` and `hard_share`")]
+    NoDistillation,
+    /// The teacher could not be run.
+    #[error(
+        "{path}: the teacher could not be run on conversation {conversation}; what it said before is kept, so the same command goes on"
+    )]
+    TeacherUnavailable {
+        /// The file of its lessons.
+        path: PathBuf,
+        /// The conversation's place in its source, from 1.
+        conversation: usize,
+    },
+    /// Lessons of another teacher or source.
+    #[error("{path} holds lessons {found}, expected {expected}; delete it, or take another output folder")]
+    OtherLessons {
+        /// The file of lessons.
+        path: PathBuf,
+        /// Whose they are, or of what.
+        found: String,
+        /// Whose they should be, or of what.
+        expected: String,
+    },
+    /// Nobody teaches a task.
+    #[error("nothing teaches {}: the teacher does not cover it and no train source has labels of it; add a source that has, such as the corpus", task.name())]
+    Untaught {
+        /// The task.
+        task: Task,
+    },
     /// There is too little data to calibrate on.
     #[error("calibration: {0}")]
     Calibration(String),

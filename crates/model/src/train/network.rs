@@ -2,7 +2,7 @@
 //! heads and losses, forward and backward.
 
 use mindrail_core::conversation::Role;
-use mindrail_core::taxonomy::{CrisisLabel, Harm, ReplyClass, Severity, Signal, Taxonomy};
+use mindrail_core::taxonomy::{Harm, ReplyClass, Signal, Taxonomy};
 use serde::{Deserialize, Serialize};
 
 use super::context::{Context, StepCache};
@@ -10,6 +10,7 @@ use super::encoder::Encoder;
 use super::examples::{Example, LabelledReply};
 use super::layers::Linear;
 use super::objective::{binary, categorical, pool};
+use super::targets::{ReplyTargets, TurnTargets};
 use crate::architecture::{Architecture, ROLE_INPUTS, outputs};
 use crate::kernel::{add_scaled, dot};
 use crate::parameters::Parameters;
@@ -17,6 +18,12 @@ use crate::random::Random;
 
 /// Length of every turn vector; the encoder's own length carries nothing.
 pub(crate) const TURN_VECTOR_NORM: f32 = 5.0;
+
+/// The number of harms, among which the weight of their loss is shared.
+const HARM_COUNT: f32 = Harm::ALL.len() as f32;
+
+/// How much more a harm counts than its absence.
+const HARM_POSITIVE: f32 = 3.0;
 
 /// Weights of the losses.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -243,19 +250,19 @@ impl Network {
         let weight = share * sample.weight;
         let mut d_user: Vec<Vec<f32>> = logits.user.iter().map(|(_, l)| vec![0.0; l.len()]).collect();
         let mut d_replies: Vec<Vec<f32>> = logits.replies.iter().map(|l| vec![0.0; l.len()]).collect();
+        let targets = sample.example.targets();
         let mut loss = 0.0;
-        if let Some(high_risk) = sample.example.high_risk {
-            let target = if high_risk { 1.0 } else { 0.0 };
+        if let Some(target) = targets.risk {
             loss += self.pooled_loss(logits, outputs::RISK, target, weight * self.loss.risk, &mut d_user);
         }
-        for (i, &target) in sample.example.signals.iter().flatten().enumerate() {
+        for (i, &target) in targets.signals.iter().flatten().enumerate() {
             let weight = weight * self.loss.signals / Signal::ALL.len() as f32;
             loss += self.pooled_loss(logits, outputs::SIGNALS + i, target, weight, &mut d_user);
         }
-        loss += self.turn_losses(sample, logits, weight, &mut d_user);
+        loss += self.turn_losses(&targets.turns, logits, weight, &mut d_user);
         for ((&index, logits), d) in sample.replies.iter().zip(&logits.replies).zip(&mut d_replies) {
             let weight = weight / sample.replies.len() as f32;
-            loss += self.reply_loss(&sample.example.replies[index], logits, weight, d);
+            loss += self.reply_loss(&targets.replies[index], logits, weight, d);
         }
         (loss, d_user, d_replies)
     }
@@ -281,34 +288,24 @@ impl Network {
     /// turns without an onset; leaving them out was measured and did not help.
     fn turn_losses(
         &self,
-        sample: &Sample<'_>,
+        targets: &[TurnTargets],
         logits: &SampleLogits,
         weight: f32,
         d_user: &mut [Vec<f32>],
     ) -> f32 {
-        let turns = &sample.example.turns;
-        if turns.iter().all(|t| t.crisis.is_none()) {
-            return 0.0;
-        }
-        let risks = sample.example.turn_risks();
-        let known = logits.user.iter().filter(|(turn, _)| risks[*turn].is_some()).count().max(1) as f32;
+        let known = logits.user.iter().filter(|(turn, _)| targets[*turn].risk.is_some()).count();
+        let per_risk = weight * self.loss.turn_risk / known.max(1) as f32;
         let per_turn = weight * self.loss.crisis / logits.user.len() as f32;
         let mut total = 0.0;
         for ((turn, logits), d) in logits.user.iter().zip(d_user) {
-            if let Some(risk) = risks[*turn] {
-                let (loss, g) = binary(
-                    logits[outputs::RISK],
-                    if risk { 1.0 } else { 0.0 },
-                    weight * self.loss.turn_risk / known,
-                    1.0,
-                );
+            let targets = &targets[*turn];
+            if let Some(risk) = targets.risk {
+                let (loss, g) = binary(logits[outputs::RISK], risk, per_risk, 1.0);
                 total += loss;
                 d[outputs::RISK] += g;
             }
-            let begins = turns[*turn].crisis.as_deref().unwrap_or_default();
-            for label in CrisisLabel::ALL {
-                let place = outputs::CRISIS + label.index();
-                let target = if begins.contains(label) { 1.0 } else { 0.0 };
+            for (i, &target) in targets.crisis.iter().flatten().enumerate() {
+                let place = outputs::CRISIS + i;
                 let (loss, g) = binary(logits[place], target, per_turn, self.loss.crisis_positive);
                 total += loss;
                 d[place] += g;
@@ -317,23 +314,31 @@ impl Network {
         total
     }
 
-    fn reply_loss(&self, reply: &LabelledReply, logits: &[f32], weight: f32, d: &mut [f32]) -> f32 {
-        let class = reply.class.index();
-        let class_weight = weight * self.loss.reply * self.class_weights[class];
-        let mut loss = categorical(&logits[..outputs::HARMS], class, class_weight, &mut d[..outputs::HARMS]);
-        if let Some((harms, severity)) = &reply.harm {
-            let weight = weight * self.loss.harm;
-            for harm in Harm::ALL {
-                let place = outputs::HARMS + harm.index();
-                let target = if harms.contains(harm) { 1.0 } else { 0.0 };
-                let (l, g) = binary(logits[place], target, weight / Harm::ALL.len() as f32, 3.0);
-                loss += l;
-                d[place] += g;
-            }
-            let from = outputs::SEVERITY..outputs::SEVERITY + Severity::ALL.len();
-            loss += categorical(&logits[from.clone()], severity.index(), weight, &mut d[from]);
+    fn reply_loss(&self, targets: &ReplyTargets, logits: &[f32], weight: f32, d: &mut [f32]) -> f32 {
+        let mut loss = 0.0;
+        if let Some((classes, class_weight)) = targets.classes.as_deref().and_then(|c| self.weighted(c)) {
+            let weight = weight * self.loss.reply * class_weight;
+            loss += categorical(&logits[..outputs::HARMS], &classes, weight, &mut d[..outputs::HARMS]);
+        }
+        let weight = weight * self.loss.harm;
+        for (i, &target) in targets.harms.iter().flatten().enumerate() {
+            let place = outputs::HARMS + i;
+            let (l, g) = binary(logits[place], target, weight / HARM_COUNT, HARM_POSITIVE);
+            loss += l;
+            d[place] += g;
+        }
+        if let Some(severity) = &targets.severity {
+            loss += categorical(&logits[outputs::SEVERITY..], severity, weight, &mut d[outputs::SEVERITY..]);
         }
         loss
+    }
+
+    /// The classes as a distribution in which each counts by its weight, and the weight of
+    /// that; none where only classes without weight have any probability.
+    fn weighted(&self, classes: &[f32]) -> Option<(Vec<f32>, f32)> {
+        let weighted: Vec<f32> = classes.iter().zip(&self.class_weights).map(|(c, w)| c * w).collect();
+        let total: f32 = weighted.iter().sum();
+        (total > 0.0).then(|| (weighted.iter().map(|w| w / total).collect(), total))
     }
 
     fn sample_backward(
@@ -477,9 +482,12 @@ fn step_of(sample: &Sample<'_>, reply: &LabelledReply) -> usize {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::*;
-    use crate::train::examples::LabelledTurn;
     use mindrail_core::language::Language;
+    use mindrail_core::taxonomy::{CrisisLabel, Severity};
+
+    use super::*;
+    use crate::train::examples::{LabelledTurn, ReplyOrigin};
+    use crate::train::targets::Targets;
 
     pub(in crate::train) const TINY: Architecture = Architecture {
         vocabulary: 20,
@@ -529,9 +537,13 @@ pub(super) mod tests {
                 after: 2,
                 text: String::new(),
                 tokens: vec![1, 15, 16, 2],
-                class: ReplyClass::LinguisticNeglect,
+                origin: ReplyOrigin::Variant,
+                class: Some(ReplyClass::LinguisticNeglect),
                 harm: Some((vec![Harm::PsychologicalHarm], Severity::Minor)),
+                said: None,
             }],
+            soft: None,
+            said: crate::train::examples::Said::default(),
         }
     }
 
@@ -593,6 +605,160 @@ pub(super) mod tests {
                 assert!((x - y).abs() < 1e-5);
             }
         }
+    }
+
+    /// The losses as they were written for labels of yes and no alone: loss, and gradients
+    /// of the logits of user turns and replies.
+    fn loss_of_labels(
+        network: &Network,
+        sample: &Sample<'_>,
+        logits: &SampleLogits,
+        share: f32,
+    ) -> (f32, Vec<Vec<f32>>, Vec<Vec<f32>>) {
+        let (example, weights) = (sample.example, &network.loss);
+        let weight = share * sample.weight;
+        let zeros = |rows: Vec<usize>| rows.into_iter().map(|n| vec![0.0; n]).collect::<Vec<Vec<f32>>>();
+        let mut d_user = zeros(logits.user.iter().map(|(_, l)| l.len()).collect());
+        let mut d_replies = zeros(logits.replies.iter().map(Vec::len).collect());
+        let yes = |is_so: bool| if is_so { 1.0 } else { 0.0 };
+        let target = yes(example.high_risk == Some(true));
+        let mut loss = network.pooled_loss(logits, outputs::RISK, target, weight * weights.risk, &mut d_user);
+        for (i, &target) in example.signals.iter().flatten().enumerate() {
+            let weight = weight * weights.signals / Signal::ALL.len() as f32;
+            loss += network.pooled_loss(logits, outputs::SIGNALS + i, target, weight, &mut d_user);
+        }
+        let risks = example.turn_risks();
+        let known = logits.user.iter().filter(|(turn, _)| risks[*turn].is_some()).count().max(1) as f32;
+        let per_turn = weight * weights.crisis / logits.user.len() as f32;
+        let mut total = 0.0;
+        for ((turn, logits), d) in logits.user.iter().zip(&mut d_user) {
+            if let Some(risk) = risks[*turn] {
+                let (l, g) = binary(logits[0], yes(risk), weight * weights.turn_risk / known, 1.0);
+                total += l;
+                d[0] += g;
+            }
+            let begins = example.turns[*turn].crisis.as_deref().unwrap_or_default();
+            for label in CrisisLabel::ALL {
+                let place = outputs::CRISIS + label.index();
+                let target = yes(begins.contains(label));
+                let (l, g) = binary(logits[place], target, per_turn, weights.crisis_positive);
+                total += l;
+                d[place] += g;
+            }
+        }
+        loss += total;
+        for ((&index, logits), d) in sample.replies.iter().zip(&logits.replies).zip(&mut d_replies) {
+            let weight = weight / sample.replies.len() as f32;
+            loss += reply_loss_of_labels(network, &example.replies[index], logits, weight, d);
+        }
+        (loss, d_user, d_replies)
+    }
+
+    fn reply_loss_of_labels(
+        network: &Network,
+        reply: &LabelledReply,
+        logits: &[f32],
+        weight: f32,
+        d: &mut [f32],
+    ) -> f32 {
+        let one = |logits: &[f32], class: usize, weight: f32, d: &mut [f32]| {
+            let mut p = logits.to_vec();
+            crate::kernel::softmax(&mut p);
+            for (i, (g, &p)) in d.iter_mut().zip(&p).enumerate() {
+                *g += weight * (p - if i == class { 1.0 } else { 0.0 });
+            }
+            -weight * p[class].max(1e-12).ln()
+        };
+        let class = reply.class.expect("labelled").index();
+        let class_weight = weight * network.loss.reply * network.class_weights[class];
+        let mut loss = one(&logits[..outputs::HARMS], class, class_weight, &mut d[..outputs::HARMS]);
+        let Some((harms, severity)) = &reply.harm else { return loss };
+        let weight = weight * network.loss.harm;
+        for harm in Harm::ALL {
+            let place = outputs::HARMS + harm.index();
+            let target = if harms.contains(harm) { 1.0 } else { 0.0 };
+            let (l, g) = binary(logits[place], target, weight / Harm::ALL.len() as f32, 3.0);
+            loss += l;
+            d[place] += g;
+        }
+        let from = outputs::SEVERITY;
+        loss += one(&logits[from..], severity.index(), weight, &mut d[from..]);
+        loss
+    }
+
+    fn bits(values: &[Vec<f32>]) -> Vec<u32> {
+        values.iter().flatten().map(|value| value.to_bits()).collect()
+    }
+
+    #[test]
+    fn labels_of_yes_and_no_give_the_very_losses_and_gradients_that_they_gave_before_there_were_doubts() {
+        let mut example = example();
+        let mut other = example.replies[0].clone();
+        (other.class, other.harm) = (Some(ReplyClass::SafeResponse), None);
+        example.replies.push(other);
+        let parameters = {
+            let mut parameters = Parameters::zeros(TINY.tensors());
+            parameters.initialise("", &mut Random::new(11));
+            parameters
+        };
+        let mut network = Network::new(&TINY, &parameters, &loss_config(), 0);
+        network.set_class_weights(vec![0.31, 1.7, 0.9, 2.3, 0.0, 1.1, 0.77, 3.3]);
+        for (turns, replies) in [(vec![0, 1, 2, 3], vec![0, 1]), (vec![0, 2, 3], vec![0]), (vec![3], vec![])]
+        {
+            let sample = Sample { example: &example, weight: 0.73, turns, replies };
+            let (logits, ..) =
+                network.forward(parameters.values(), std::slice::from_ref(&sample), &mut Mode::Evaluate);
+            let found = network.sample_loss(&sample, &logits[0], 1.0 / 3.0);
+            let expected = loss_of_labels(&network, &sample, &logits[0], 1.0 / 3.0);
+            assert_eq!(found.0.to_bits(), expected.0.to_bits(), "{} against {}", found.0, expected.0);
+            assert_eq!(bits(&found.1), bits(&expected.1));
+            assert_eq!(bits(&found.2), bits(&expected.2));
+        }
+    }
+
+    #[test]
+    fn the_gradients_of_doubtful_targets_agree_with_finite_differences_of_the_logits() {
+        let mut example = example();
+        example.soft = Some(doubts(&example));
+        let mut parameters = Parameters::zeros(TINY.tensors());
+        parameters.initialise("", &mut Random::new(2));
+        let mut network = Network::new(&TINY, &parameters, &loss_config(), 0);
+        network.set_class_weights(vec![0.3, 1.7, 0.9, 2.3, 0.0, 1.1, 0.8, 3.3]);
+        let sample = Sample { example: &example, weight: 1.0, turns: vec![0, 1, 2, 3], replies: vec![0] };
+        let (logits, ..) =
+            network.forward(parameters.values(), std::slice::from_ref(&sample), &mut Mode::Evaluate);
+        let (_, d_user, d_replies) = network.sample_loss(&sample, &logits[0], 1.0);
+        let loss = |change: &dyn Fn(&mut SampleLogits)| {
+            let mut moved = SampleLogits { user: logits[0].user.clone(), replies: logits[0].replies.clone() };
+            change(&mut moved);
+            network.sample_loss(&sample, &moved, 1.0).0
+        };
+        let near = |found: f32, rise: f32| {
+            assert!((rise / 2e-2 - found).abs() < 3e-3, "{found} against {}", rise / 2e-2);
+        };
+        for (i, &found) in d_user[1].iter().enumerate() {
+            near(found, loss(&|l| l.user[1].1[i] += 1e-2) - loss(&|l| l.user[1].1[i] -= 1e-2));
+        }
+        for (i, &found) in d_replies[0].iter().enumerate() {
+            near(found, loss(&|l| l.replies[0][i] += 1e-2) - loss(&|l| l.replies[0][i] -= 1e-2));
+        }
+    }
+
+    /// Targets between 0 and 1, and one turn about which nothing is known.
+    fn doubts(example: &Example) -> Targets {
+        let mut targets = Targets::of_labels(example);
+        let doubt = |values: &mut Vec<f32>| values.iter_mut().for_each(|v| *v = 0.8 * *v + 0.1);
+        targets.risk = Some(0.7);
+        targets.signals.iter_mut().for_each(doubt);
+        targets.turns[0] = TurnTargets::default();
+        targets.turns[2].risk = Some(0.4);
+        targets.turns.iter_mut().filter_map(|t| t.crisis.as_mut()).for_each(doubt);
+        for reply in &mut targets.replies {
+            reply.classes = Some(vec![0.4, 0.1, 0.1, 0.1, 0.1, 0.05, 0.05, 0.1]);
+            reply.harms.iter_mut().for_each(doubt);
+            reply.severity = Some(vec![0.1, 0.2, 0.3, 0.4]);
+        }
+        targets
     }
 
     #[derive(serde::Deserialize)]

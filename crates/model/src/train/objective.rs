@@ -3,9 +3,9 @@
 
 use crate::kernel::{sigmoid, softmax};
 
-/// Binary cross-entropy of one logit: `weight * (softplus(z) - target z)`, with
-/// the positive part multiplied by `positive_weight` as `PyTorch` does. Returns
-/// the loss and its derivative.
+/// Binary cross-entropy of one logit against a probability: `weight * (softplus(z) -
+/// target z)`, with the positive part multiplied by `positive_weight` as `PyTorch` does.
+/// Returns the loss and its derivative.
 pub(super) fn binary(logit: f32, target: f32, weight: f32, positive_weight: f32) -> (f32, f32) {
     let p = sigmoid(logit);
     let softplus_negative = (-logit.abs()).exp().ln_1p() + (-logit).max(0.0);
@@ -15,15 +15,16 @@ pub(super) fn binary(logit: f32, target: f32, weight: f32, positive_weight: f32)
     (weight * loss, weight * derivative)
 }
 
-/// Cross-entropy of one row of logits against a class. Adds `weight` times the
-/// gradient to `gradient` and returns `weight` times the loss.
-pub(super) fn categorical(logits: &[f32], class: usize, weight: f32, gradient: &mut [f32]) -> f32 {
+/// Cross-entropy of one row of logits against a distribution, which is 1 at the class
+/// where there is no doubt. Adds `weight` times the gradient to `gradient` and returns
+/// `weight` times the loss.
+pub(super) fn categorical(logits: &[f32], target: &[f32], weight: f32, gradient: &mut [f32]) -> f32 {
     let mut p = logits.to_vec();
     softmax(&mut p);
-    for (i, (g, &p)) in gradient.iter_mut().zip(&p).enumerate() {
-        *g += weight * (p - if i == class { 1.0 } else { 0.0 });
+    for ((g, p), t) in gradient.iter_mut().zip(&p).zip(target) {
+        *g += weight * (p - t);
     }
-    -weight * p[class].max(1e-12).ln()
+    -weight * p.iter().zip(target).map(|(p, t)| t * p.max(1e-12).ln()).sum::<f32>()
 }
 
 /// Pools the logits of several turns: `log(mean(exp(r z))) / r`, between their
@@ -52,7 +53,7 @@ mod tests {
     #[test]
     fn the_binary_loss_agrees_with_finite_differences() {
         for z in [-6.0, -0.3, 0.0, 2.5] {
-            for target in [0.0, 1.0] {
+            for target in [0.0, 0.3, 1.0] {
                 let (_, derivative) = binary(z, target, 0.7, 3.0);
                 assert_derivative(|z| binary(z, target, 0.7, 3.0).0, z, derivative);
             }
@@ -77,15 +78,17 @@ mod tests {
     #[test]
     fn the_categorical_loss_agrees_with_finite_differences() {
         let logits = [0.3, -1.0, 2.0];
-        let mut gradient = [0.0; 3];
-        categorical(&logits, 1, 2.0, &mut gradient);
-        for i in 0..3 {
-            let moved = |z: f32| {
-                let mut other = logits;
-                other[i] = z;
-                categorical(&other, 1, 2.0, &mut [0.0; 3])
-            };
-            assert_derivative(moved, logits[i], gradient[i]);
+        for target in [[0.0, 1.0, 0.0], [0.5, 0.2, 0.3]] {
+            let mut gradient = [0.0; 3];
+            categorical(&logits, &target, 2.0, &mut gradient);
+            for i in 0..3 {
+                let moved = |z: f32| {
+                    let mut other = logits;
+                    other[i] = z;
+                    categorical(&other, &target, 2.0, &mut [0.0; 3])
+                };
+                assert_derivative(moved, logits[i], gradient[i]);
+            }
         }
     }
 }

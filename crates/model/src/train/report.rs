@@ -1,9 +1,10 @@
 //! The run record and the model card: every figure with its interval, the
 //! baseline's beside it, and the name and licence of every source.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use mindrail_core::assessor::ModelIdentity;
 use mindrail_core::calibration::{Estimate, RiskThreshold};
 use mindrail_core::digest::sha256;
 use serde::Serialize;
@@ -11,6 +12,7 @@ use serde_json::Value;
 
 use super::TrainError;
 use super::config::TrainConfig;
+use super::distill::{Agreement, Distillation, LabelsOf, Task};
 use super::examples::Source;
 use super::stage::StageRecord;
 use crate::bundle::BundleCalibration;
@@ -24,6 +26,21 @@ pub(super) struct RunRecord<'a> {
     config: &'a TrainConfig,
     sources: Vec<SourceRecord>,
     stages: Vec<StageRecord>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    distillation: Option<DistillationRecord<'a>>,
+}
+
+/// Who taught, and whose labels fitted and measured what.
+#[derive(Debug, Serialize)]
+struct DistillationRecord<'a> {
+    teacher: &'a ModelIdentity,
+    covers: &'a BTreeSet<Task>,
+    /// What blend, calibration and thresholds of each task follow.
+    labels: &'a BTreeMap<Task, LabelsOf>,
+    /// What the checkpoint was chosen by.
+    dev_labels: &'a BTreeMap<Task, LabelsOf>,
+    /// The same in words.
+    statement: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -35,7 +52,11 @@ struct SourceRecord {
 }
 
 impl<'a> RunRecord<'a> {
-    pub(super) fn new(config: &'a TrainConfig, stages: Vec<StageRecord>) -> Result<Self, TrainError> {
+    pub(super) fn new(
+        config: &'a TrainConfig,
+        stages: Vec<StageRecord>,
+        distillation: Option<&'a Distillation>,
+    ) -> Result<Self, TrainError> {
         let record = |source: &Source, use_| {
             let bytes = std::fs::read(&source.path).map_err(|e| TrainError::io(&source.path, e))?;
             Ok::<_, TrainError>(SourceRecord {
@@ -58,6 +79,13 @@ impl<'a> RunRecord<'a> {
             config,
             sources,
             stages,
+            distillation: distillation.map(|distillation| DistillationRecord {
+                teacher: &distillation.teacher,
+                covers: &distillation.covers,
+                labels: &distillation.train,
+                dev_labels: &distillation.dev,
+                statement: whom_thresholds_follow(&distillation.train),
+            }),
         })
     }
 }
@@ -68,28 +96,79 @@ pub(super) type ByLanguage = BTreeMap<&'static str, Figures>;
 /// A title, what the set is, and its figures.
 pub(super) type MeasuredSet = (&'static str, &'static str, ByLanguage);
 
-/// The card. `baseline` is the output of `scripts/baseline_card.py`: the same
-/// set titles, languages and figure names.
-pub(super) fn card(
-    config: &TrainConfig,
-    calibration: &BundleCalibration,
-    measured: &[MeasuredSet],
-    baseline: Option<&Value>,
-) -> String {
-    let mut card = introduction(config);
-    for (title, what, figures) in measured {
+/// What was measured of a finished bundle.
+pub(super) struct Measured<'a> {
+    pub(super) sets: &'a [MeasuredSet],
+    /// The output of `scripts/baseline_card.py`: the same set titles, languages and
+    /// figure names.
+    pub(super) baseline: Option<&'a Value>,
+    pub(super) distilled: Option<&'a Distilled<'a>>,
+}
+
+/// A teacher, and how far its student agrees with it on each dev source.
+pub(super) struct Distilled<'a> {
+    pub(super) distillation: &'a Distillation,
+    pub(super) agreement: Vec<(String, Agreement)>,
+}
+
+/// The card.
+pub(super) fn card(config: &TrainConfig, calibration: &BundleCalibration, measured: &Measured<'_>) -> String {
+    let mut card = format!("# {} {}\n\n", config.name, config.version);
+    match measured.distilled {
+        Some(distilled) => introduce_student(&mut card, distilled.distillation),
+        None => card.push_str(include_str!("card_introduction.md")),
+    }
+    sources(&mut card, config);
+    if let Some(distilled) = measured.distilled {
+        agreement(&mut card, &distilled.agreement);
+    }
+    for (title, what, figures) in measured.sets {
         let _ = write!(card, "\n## {title}\n\n{what}\n");
         for (language, figures) in figures {
-            table(&mut card, language, figures, baseline.and_then(|b| b.get(title)?.get(language)));
+            let baseline = measured.baseline.and_then(|b| b.get(title)?.get(language));
+            table(&mut card, language, figures, baseline);
         }
     }
     thresholds(&mut card, calibration);
     card
 }
 
-fn introduction(config: &TrainConfig) -> String {
-    let mut text = format!("# {} {}\n\n", config.name, config.version);
-    text.push_str(include_str!("card_introduction.md"));
+/// What the card of a distilled model begins with.
+fn introduce_student(card: &mut String, distillation: &Distillation) {
+    card.push_str(include_str!("card_distilled.md"));
+    let ModelIdentity { name, version, sha256 } = &distillation.teacher;
+    let _ = write!(
+        card,
+        "\n## Teacher\n\n{name} {version}, SHA-256 `{sha256}`.\n\n{}\n\nBelow, `sources` are labels; `teacher` says that no source has any, and the teacher's calls at its own thresholds stand in; `nobody` that it does not cover the task either, so that nothing was chosen by it.\n\n| task | labels that fit calibration and thresholds | labels that choose the checkpoint and measure `dev` |\n|---|---|---|\n",
+        whom_thresholds_follow(&distillation.train)
+    );
+    for (task, fitted) in &distillation.train {
+        let measured = distillation.dev.get(task).map_or("nobody", |labels| labels.name());
+        let _ = writeln!(card, "| {} | {} | {measured} |", task.name(), fitted.name());
+    }
+}
+
+/// One sentence on what the thresholds mean.
+fn whom_thresholds_follow(labels: &BTreeMap<Task, LabelsOf>) -> String {
+    let followed = labels.iter().filter(|(_, of)| **of == LabelsOf::Teacher);
+    let names: Vec<&str> = followed.map(|(task, _)| task.name()).collect();
+    if names.is_empty() {
+        return "Calibration and thresholds rest on the labels of the sources.".to_owned();
+    }
+    format!(
+        "Thresholds follow the teacher for: {}. Their figures say how well the student repeats the teacher's calls, not how often either is right.",
+        names.join(", ")
+    )
+}
+
+fn agreement(card: &mut String, by_source: &[(String, Agreement)]) {
+    card.push_str("\n## Agreement with the teacher\n\nOn the dev sources, the student as served, each side's calls at its own thresholds, with all turns. Where one side did not evaluate something, it is not counted. The times are of one conversation after another on the machine of the run, judged replies included.\n");
+    for (source, agreement) in by_source {
+        agreement.draw(card, source);
+    }
+}
+
+fn sources(text: &mut String, config: &TrainConfig) {
     text.push_str("\n| source | licence | use |\n|---|---|---|\n");
     for (sources, use_) in [(&config.train, "train"), (&config.dev, "dev: chooses the checkpoint")] {
         for source in sources {
@@ -97,7 +176,6 @@ fn introduction(config: &TrainConfig) -> String {
             let _ = writeln!(text, "| {file} | {} | {use_} |", source.licence);
         }
     }
-    text
 }
 
 fn table(card: &mut String, language: &str, figures: &Figures, baseline: Option<&Value>) {

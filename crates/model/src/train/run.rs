@@ -15,13 +15,14 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::config::TrainConfig;
+use super::distill::Distillation;
 use super::examples::{self, Example, Source};
-use super::fitting;
+use super::fitting::{self, Footing};
 use super::held_out::{self, Scored, View};
 use super::network::Network;
 use super::objective::pool;
 use super::predictions::{self, Predicted};
-use super::report::{self, MeasuredSet, RunRecord};
+use super::report::{self, Distilled, Measured, MeasuredSet, RunRecord};
 use super::stage::{Stage, StageRecord, write};
 use super::wide_fit::{self, JOINT_SHARE, WidePart};
 use super::{Progress, TrainError};
@@ -41,15 +42,38 @@ struct HeldOut {
     scored: Vec<Scored>,
 }
 
+/// The encoder that a run starts from.
+pub(super) struct Base {
+    pub(super) architecture: Architecture,
+    /// `model.safetensors`.
+    pub(super) weights: Vec<u8>,
+    /// `tokenizer.json`.
+    pub(super) tokenizer: Vec<u8>,
+}
+
+impl Base {
+    /// The base in the folder that the configuration names.
+    pub(super) fn read(config: &TrainConfig) -> Result<Self, TrainError> {
+        let architecture = Architecture {
+            context: config.context,
+            pooling_sharpness: config.pooling_sharpness,
+            ..Architecture::MINILM_L6
+        };
+        let tokenizer = read(&config.base.join("tokenizer.json"))?;
+        Ok(Self { architecture, weights: read(&config.base.join("model.safetensors"))?, tokenizer })
+    }
+}
+
 /// What a run works with.
-struct Run<'a> {
+pub(super) struct Run<'a> {
     config: &'a TrainConfig,
-    architecture: Architecture,
-    base: Vec<u8>,
-    train: Vec<Example>,
-    dev: Vec<Example>,
+    base: Base,
+    pub(super) train: Vec<Example>,
+    pub(super) dev: Vec<Example>,
     /// Hashes of the base's two files.
     base_hashes: [String; 2],
+    /// The teacher, in a distillation.
+    pub(super) distillation: Option<Distillation>,
 }
 
 /// Trains, calibrates and writes the bundle to `output/bundle`.
@@ -57,67 +81,138 @@ struct Run<'a> {
 /// # Errors
 /// [`TrainError`] says which file or setting stands in the way.
 pub fn run(config: &TrainConfig, progress: &mut dyn Progress) -> Result<(), TrainError> {
-    let tokenizer_bytes = read(&config.base.join("tokenizer.json"))?;
-    let tokenizer = Tokenizer::from_bytes(&tokenizer_bytes)?;
-    let base = read(&config.base.join("model.safetensors"))?;
-    let run = Run {
-        config,
-        base_hashes: [&base, &tokenizer_bytes].map(|bytes| sha256(bytes)),
-        architecture: Architecture {
-            context: config.context,
-            pooling_sharpness: config.pooling_sharpness,
-            ..Architecture::MINILM_L6
-        },
-        base,
-        train: load_all(&config.train, &tokenizer)?,
-        dev: load_all(&config.dev, &tokenizer)?,
-    };
-    progress.note(&format!("{} conversations train, {} are dev", run.train.len(), run.dev.len()));
-    let mut held_out = Vec::new();
-    let mut stages = Vec::new();
-    for fold in 0..config.folds {
-        let (scored, stage) = run.fold(fold, progress)?;
-        held_out.extend(scored);
-        stages.push(stage);
+    if config.distill.is_some() {
+        return Err(TrainError::NoTeacher);
     }
-    let (parameters, wide, stage) = run.last(progress)?;
-    stages.push(stage);
-    progress.note("calibrating, choosing thresholds, measuring");
-    let calibration = fitting::fit(&held_out, config.pooling_sharpness)?;
-    let record = RunRecord::new(config, stages)?;
-    let training = serde_json::to_value(&record).map_err(|e| TrainError::Calibration(e.to_string()))?;
-    let new_bundle = |card: &str| NewBundle {
-        parameters: &parameters,
-        wide: &wide,
-        tokenizer: &tokenizer_bytes,
-        calibration: &calibration,
-        card: card.to_owned(),
-        manifest: Manifest {
-            format: bundle::FORMAT,
-            name: config.name.clone(),
-            version: config.version.clone(),
-            // No segment is longer, so later positions are never read.
-            architecture: Architecture { positions: SEGMENT_TOKENS, ..run.architecture.clone() },
-            files: BTreeMap::new(),
-            training: training.clone(),
-        },
-    };
-    // The card holds what the finished bundle does, so it is written twice.
-    let folder = config.output.join("bundle");
-    new_bundle("").write(&folder)?;
-    let served = Bundle::from_folder(&folder)?;
-    let mut exact = served.clone();
-    exact.wide.clone_from(&wide);
-    let assessors = [EmbeddedAssessor::new(&served)?, EmbeddedAssessor::with_tensors(&exact, &parameters)?];
-    run.write_predictions(&held_out, &calibration)?;
-    let measured = run.measured(&held_out, &calibration, &assessors)?;
-    let baseline = config.baseline.as_deref().map(read_json::<serde_json::Value>).transpose()?;
-    new_bundle(&report::card(config, &calibration, &measured, baseline.as_ref())).write(&folder)?;
-    progress.note(&format!("the bundle is in {}", folder.display()));
-    Ok(())
+    Run::new(config, Base::read(config)?)?.complete(progress)
 }
 
-impl Run<'_> {
+/// What the trainings of a run give.
+struct Trained {
+    parameters: Parameters,
+    wide: WidePart,
+    stages: Vec<StageRecord>,
+    held_out: Vec<Scored>,
+}
+
+impl<'a> Run<'a> {
+    /// A run with its data read.
+    pub(super) fn new(config: &'a TrainConfig, base: Base) -> Result<Self, TrainError> {
+        let tokenizer = Tokenizer::from_bytes(&base.tokenizer)?;
+        Ok(Self {
+            config,
+            base_hashes: [&base.weights, &base.tokenizer].map(|bytes| sha256(bytes)),
+            base,
+            train: load_all(&config.train, &tokenizer)?,
+            dev: load_all(&config.dev, &tokenizer)?,
+            distillation: None,
+        })
+    }
+
+    /// Trains, calibrates and writes the bundle.
+    pub(super) fn complete(&self, progress: &mut dyn Progress) -> Result<(), TrainError> {
+        progress.note(&format!("{} conversations train, {} are dev", self.train.len(), self.dev.len()));
+        let trained = self.trainings(progress)?;
+        progress.note("calibrating, choosing thresholds, measuring");
+        let mut calibration = fitting::fit(&trained.held_out, self.config.pooling_sharpness, self.footing())?;
+        if let Some(harms) = self.distillation.as_ref().and_then(Distillation::harm_thresholds) {
+            calibration.calibration.harms = harms.clone();
+        }
+        let record = RunRecord::new(self.config, trained.stages.clone(), self.distillation.as_ref())?;
+        let training = serde_json::to_value(&record).map_err(|e| TrainError::Calibration(e.to_string()))?;
+        // The card holds what the finished bundle does, so it is written twice.
+        let folder = self.config.output.join("bundle");
+        self.new_bundle(&trained, &calibration, training.clone(), String::new()).write(&folder)?;
+        let card = self.card(&trained, &calibration, &Bundle::from_folder(&folder)?)?;
+        self.new_bundle(&trained, &calibration, training, card).write(&folder)?;
+        progress.note(&format!("the bundle is in {}", folder.display()));
+        Ok(())
+    }
+
+    fn trainings(&self, progress: &mut dyn Progress) -> Result<Trained, TrainError> {
+        let (mut held_out, mut stages) = (Vec::new(), Vec::new());
+        for fold in 0..self.config.folds {
+            let (scored, stage) = self.fold(fold, progress)?;
+            held_out.extend(scored);
+            stages.push(stage);
+        }
+        let (parameters, wide, stage) = self.last(progress)?;
+        stages.push(stage);
+        Ok(Trained { parameters, wide, stages, held_out })
+    }
+
+    fn new_bundle<'b>(
+        &'b self,
+        trained: &'b Trained,
+        calibration: &'b BundleCalibration,
+        training: serde_json::Value,
+        card: String,
+    ) -> NewBundle<'b> {
+        NewBundle {
+            parameters: &trained.parameters,
+            wide: &trained.wide,
+            tokenizer: &self.base.tokenizer,
+            calibration,
+            card,
+            manifest: Manifest {
+                format: bundle::FORMAT,
+                name: self.config.name.clone(),
+                version: self.config.version.clone(),
+                // No segment is longer, so later positions are never read.
+                architecture: Architecture { positions: SEGMENT_TOKENS, ..self.base.architecture.clone() },
+                files: BTreeMap::new(),
+                training,
+            },
+        }
+    }
+
+    /// Measures the finished bundle.
+    fn card(
+        &self,
+        trained: &Trained,
+        calibration: &BundleCalibration,
+        served: &Bundle,
+    ) -> Result<String, TrainError> {
+        let mut exact = served.clone();
+        exact.wide.clone_from(&trained.wide);
+        let served = EmbeddedAssessor::new(served)?;
+        let assessors = [served, EmbeddedAssessor::with_tensors(&exact, &trained.parameters)?];
+        self.write_predictions(&trained.held_out, calibration)?;
+        let measured = self.measured(&trained.held_out, calibration, &assessors)?;
+        let baseline = self.config.baseline.as_deref().map(read_json::<serde_json::Value>).transpose()?;
+        let distilled = match &self.distillation {
+            Some(distillation) => {
+                let agreement = distillation.agreement(&assessors[0], &self.dev, &self.config.dev)?;
+                write_json(&self.config.output.join("agreement.json"), &agreement)?;
+                Some(Distilled { distillation, agreement })
+            }
+            None => None,
+        };
+        let measured =
+            Measured { sets: &measured, baseline: baseline.as_ref(), distilled: distilled.as_ref() };
+        Ok(report::card(self.config, calibration, &measured))
+    }
+
+    fn footing(&self) -> Footing {
+        match &self.distillation {
+            None => Footing::Labels,
+            Some(distillation) if distillation.risk_follows() => Footing::Teacher,
+            Some(_) => Footing::Distilled,
+        }
+    }
+
+    /// The conversations that a fold holds out and that are scored.
+    fn held_out(&self, fold: usize) -> Vec<&Example> {
+        let is_out = |example: &&Example| self.config.train[example.source].fold == fold;
+        self.thinned(&self.train.iter().filter(is_out).collect::<Vec<_>>())
+    }
+
+    /// Finds out before a training whether the fit after it has what it needs.
+    pub(super) fn must_be_fittable(&self) -> Result<(), TrainError> {
+        let scored: Vec<&Example> = (0..self.config.folds).flat_map(|fold| self.held_out(fold)).collect();
+        fitting::must_be_fittable(&scored)
+    }
+
     /// Trains without one fold's sources and scores them.
     fn fold(
         &self,
@@ -126,14 +221,14 @@ impl Run<'_> {
     ) -> Result<(Vec<Scored>, StageRecord), TrainError> {
         let folder = self.config.output.join(format!("fold-{fold}"));
         let done = folder.join("held-out.json");
-        let (out, seen): (Vec<&Example>, Vec<&Example>) =
-            self.train.iter().partition(|e| self.config.train[e.source].fold == fold);
+        let seen: Vec<&Example> =
+            self.train.iter().filter(|e| self.config.train[e.source].fold != fold).collect();
         let sources: Vec<&Source> = self.config.train.iter().filter(|s| s.fold != fold).collect();
-        let depends_on = weights_depend_on(self.config, &self.base_hashes, &sources)?;
+        let depends_on = self.weights_depend_on(&sources)?;
         let stage = Stage {
             name: format!("fold-{fold}"),
             config: self.config,
-            architecture: &self.architecture,
+            architecture: &self.base.architecture,
             examples: seen.clone(),
             folder,
             depends_on: &depends_on,
@@ -149,7 +244,7 @@ impl Run<'_> {
         }
         progress.note(&format!("fold-{fold}: fitting the wide part, scoring what was held out"));
         let wide = self.wide(&seen);
-        let scored = held_out::score(&network, parameters.values(), &wide, &self.thinned(&out));
+        let scored = held_out::score(&network, parameters.values(), &wide, &self.held_out(fold));
         let held_out = HeldOut { depends_on, scored };
         write_json(&done, &held_out)?;
         Ok((held_out.scored, record))
@@ -162,11 +257,11 @@ impl Run<'_> {
         let dev: Vec<&Example> = self.dev.iter().collect();
         let wide = self.wide(&seen);
         let sources: Vec<&Source> = self.config.train.iter().chain(&self.config.dev).collect();
-        let depends_on = weights_depend_on(self.config, &self.base_hashes, &sources)?;
+        let depends_on = self.weights_depend_on(&sources)?;
         let stage = Stage {
             name: "final".to_owned(),
             config: self.config,
-            architecture: &self.architecture,
+            architecture: &self.base.architecture,
             examples: seen,
             folder,
             depends_on: &depends_on,
@@ -188,8 +283,14 @@ impl Run<'_> {
         [served, exact]: &[EmbeddedAssessor; 2],
     ) -> Result<Vec<MeasuredSet>, TrainError> {
         let mut sets = Vec::new();
-        for (title, about, file, view, arithmetic) in DEV_SETS {
-            let is_of = |e: &&Example| self.config.dev[e.source].is_named(file);
+        let distilled = self.distillation.is_some();
+        let (dev_sets, held_out_sets): (&[DevSet], &[HeldOutSet]) = if distilled {
+            (&DISTILLED_DEV_SETS, &DISTILLED_HELD_OUT_SETS)
+        } else {
+            (&DEV_SETS, &HELD_OUT_SETS)
+        };
+        for &(title, about, file, view, arithmetic) in dev_sets {
+            let is_of = |e: &&Example| self.config.dev[e.source].is_named(file) && e.high_risk.is_some();
             let assessor = match arithmetic {
                 Arithmetic::AsServed => served,
                 Arithmetic::Exact => exact,
@@ -198,8 +299,8 @@ impl Run<'_> {
             sets.push((title, about, measure_by_language(&outcomes)));
         }
         let scorer = self.scorer(calibration);
-        for (title, about, file, view) in HELD_OUT_SETS {
-            let of = |s: &&Scored| self.config.train[s.source].is_named(file);
+        for &(title, about, file, view) in held_out_sets {
+            let of = |s: &&Scored| self.config.train[s.source].is_named(file) && s.high_risk.is_some();
             let rows = held_out.iter().filter(of);
             let outcomes: Vec<Outcome> =
                 rows.map(|s| scorer.outcome(s, view, &calibration.calibration)).collect();
@@ -245,7 +346,8 @@ impl Run<'_> {
     fn scores_depend_on(&self, weights: &str) -> Result<String, TrainError> {
         let wide: Vec<f32> = self.config.train.iter().map(|s| s.wide_weight).collect();
         let data = hashes(self.config.train.iter())?;
-        let settings = serde_json::to_vec(&(
+        let error = |e: serde_json::Error| TrainError::Calibration(e.to_string());
+        let mut settings = serde_json::to_vec(&(
             SCORES_FORMAT,
             weights,
             data,
@@ -253,8 +355,22 @@ impl Run<'_> {
             wide,
             JOINT_SHARE,
             self.config.held_out_rows,
-        ));
-        Ok(sha256(&settings.map_err(|e| TrainError::Calibration(e.to_string()))?))
+        ))
+        .map_err(error)?;
+        if let Some(distillation) = &self.distillation {
+            // Stand-ins for labels are kept with the scores.
+            let lessons: Vec<&str> = self.config.train.iter().map(|s| distillation.digest(s)).collect();
+            settings.extend(serde_json::to_vec(&(&distillation.train, lessons)).map_err(error)?);
+        }
+        Ok(sha256(&settings))
+    }
+
+    /// Hash of what a stage's weights depend on, the teacher's lessons among it.
+    fn weights_depend_on(&self, sources: &[&Source]) -> Result<String, TrainError> {
+        let labels = weights_depend_on(self.config, &self.base_hashes, sources)?;
+        let Some(distillation) = &self.distillation else { return Ok(labels) };
+        let lessons = sources.iter().map(|source| distillation.digest(source));
+        Ok(sha256(std::iter::once(labels.as_str()).chain(lessons).collect::<String>().as_bytes()))
     }
 
     fn wide(&self, examples: &[&Example]) -> WidePart {
@@ -264,8 +380,8 @@ impl Run<'_> {
 
     /// The base encoder with fresh heads. Biases start near the labels' rates.
     fn initial(&self) -> Result<Parameters, TrainError> {
-        let mut parameters = Parameters::zeros(self.architecture.tensors());
-        parameters.load(&self.base, &self.architecture.encoder_tensors())?;
+        let mut parameters = Parameters::zeros(self.base.architecture.tensors());
+        parameters.load(&self.base.weights, &self.base.architecture.encoder_tensors())?;
         let mut random = Random::new(self.config.seed);
         for prefix in ["context.", "user.", "reply."] {
             parameters.initialise(prefix, &mut random);
@@ -277,12 +393,14 @@ impl Run<'_> {
         Ok(parameters)
     }
 
-    /// At most `held_out_rows` of each source, drawn with the run's seed.
+    /// At most `held_out_rows` of each source, drawn with the run's seed. Of a distillation
+    /// those with a label or a stand-in: the others could fit nothing.
     fn thinned<'e>(&self, examples: &[&'e Example]) -> Vec<&'e Example> {
         let mut random = Random::new(self.config.seed);
         let mut kept = Vec::new();
         for source in 0..self.config.train.len() {
-            let rows: Vec<&Example> = examples.iter().copied().filter(|e| e.source == source).collect();
+            let rows: Vec<&Example> =
+                examples.iter().copied().filter(|e| e.source == source && e.has_labels()).collect();
             kept.extend(random.choose(self.config.held_out_rows, rows.len()).into_iter().map(|i| rows[i]));
         }
         kept
@@ -329,9 +447,15 @@ enum Arithmetic {
     Exact,
 }
 
+/// A set of dev conversations; see [`DEV_SETS`].
+type DevSet = (&'static str, &'static str, &'static str, View, Arithmetic);
+
+/// A set of held-out conversations; see [`HELD_OUT_SETS`].
+type HeldOutSet = (&'static str, &'static str, &'static str, usize);
+
 /// The card's sets of dev conversations: title, what it is, the beginning of the
 /// file names, which turns are read, in which arithmetic.
-const DEV_SETS: [(&str, &str, &str, View, Arithmetic); 4] = [
+const DEV_SETS: [DevSet; 4] = [
     (
         "dev",
         "Conversations of an author that trained nothing, scored as served: 8-bit weights, turn by turn, each user turn before the reply to it, earlier listener turns as context.",
@@ -364,7 +488,7 @@ const DEV_SETS: [(&str, &str, &str, View, Arithmetic); 4] = [
 
 /// The card's sets of held-out conversations: title, what it is, the beginning of
 /// the file names, index of the view.
-const HELD_OUT_SETS: [(&str, &str, &str, usize); 8] = [
+const HELD_OUT_SETS: [HeldOutSet; 8] = [
     (
         "corpus_cross_fitted",
         "The corpus's training authors, each scored by a model that has not seen the author.",
@@ -405,6 +529,31 @@ const HELD_OUT_SETS: [(&str, &str, &str, usize); 8] = [
     ),
 ];
 
+/// The sets of dev conversations of a distilled model.
+const DISTILLED_DEV_SETS: [DevSet; 3] = [
+    (
+        "dev",
+        "The dev sources, scored as served: 8-bit weights, turn by turn, each user turn before the reply to it, earlier listener turns as context.",
+        "",
+        View::All,
+        Arithmetic::AsServed,
+    ),
+    ("dev_person_only", "The same with all listener turns left out.", "", View::Person, Arithmetic::AsServed),
+    (
+        "dev_32_bit",
+        "The same as `dev` with the weights in 32 bits: the difference is what 8 bits cost.",
+        "",
+        View::All,
+        Arithmetic::Exact,
+    ),
+];
+
+/// The sets of held-out conversations of a distilled model.
+const DISTILLED_HELD_OUT_SETS: [HeldOutSet; 2] = [
+    ("cross_fitted", "The train sources, each scored by a model that has not seen it.", "", 0),
+    ("cross_fitted_person_only", "The same with all listener turns left out.", "", 1),
+];
+
 /// Raised when code changes what a held-out score is, so that older ones are made
 /// anew.
 const SCORES_FORMAT: u32 = 2;
@@ -428,7 +577,8 @@ const MATTERS_ELSEWHERE: [&str; 11] = [
 /// High-risk AUROC plus the average precision of crisis onsets pooled over
 /// labels and user turns, of the deep part.
 fn dev_score(scored: &[Scored], sharpness: f32) -> f64 {
-    let risk: Vec<f64> = scored
+    let rated: Vec<&Scored> = scored.iter().filter(|s| s.high_risk.is_some()).collect();
+    let risk: Vec<f64> = rated
         .iter()
         .map(|s| {
             f64::from(
@@ -436,7 +586,7 @@ fn dev_score(scored: &[Scored], sharpness: f32) -> f64 {
             )
         })
         .collect();
-    let labels: Vec<bool> = scored.iter().map(|s| s.high_risk).collect();
+    let labels: Vec<bool> = rated.iter().map(|s| s.high_risk == Some(true)).collect();
     let (mut onset_scores, mut onset_labels) = (Vec::new(), Vec::new());
     for conversation in scored {
         for (turn, gold) in conversation.views[0].iter().zip(conversation.onsets.iter().flatten()) {
@@ -493,6 +643,8 @@ mod tests {
         assert_ne!(hash(&config, "others"), before);
         let seeded = TrainConfig { seed: 4, ..config.clone() };
         assert_ne!(hash(&seeded, "weights"), before);
+        let keys = serde_json::to_string(&config).expect("JSON");
+        assert!(!keys.contains("distill"), "weights of before there were teachers keep their hash");
         fs::write(&config.dev[0].path, "other data").expect("writable");
         assert_eq!(hash(&config, "weights"), before, "this source is not among those read");
         fs::write(&config.train[0].path, "other data").expect("writable");

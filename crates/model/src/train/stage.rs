@@ -10,7 +10,7 @@ use mindrail_core::taxonomy::{ReplyClass, Taxonomy};
 use serde::{Deserialize, Serialize};
 
 use super::config::TrainConfig;
-use super::examples::Example;
+use super::examples::{Example, ReplyOrigin};
 use super::network::{Network, Sample};
 use super::optimizer::AdamW;
 use super::{Progress, TrainError};
@@ -131,7 +131,7 @@ impl Stage<'_> {
                     losses.push(0.0);
                 }
                 losses[position.epoch] += (loss - losses[position.epoch]) / done;
-                progress.step(optimizer.steps(), losses[position.epoch]);
+                progress.step(optimizer.steps(), Some(losses[position.epoch]));
                 if optimizer.steps().is_multiple_of(self.config.checkpoint_steps) {
                     self.checkpoint(parameters, &optimizer, &position, &losses)?;
                 }
@@ -217,7 +217,7 @@ impl Stage<'_> {
             turns = (first..=last).filter(|&t| example.turns[t].role != Role::System).collect();
         }
         let (variants, originals): (Vec<usize>, Vec<usize>) =
-            (0..example.replies.len()).partition(|&r| example.replies[r].harm.is_some());
+            (0..example.replies.len()).partition(|&r| example.replies[r].origin == ReplyOrigin::Variant);
         let mut replies = variants;
         replies.extend(random.choose(LISTENER_REPLIES, originals.len()).into_iter().map(|i| originals[i]));
         replies.retain(|&r| turns.binary_search(&example.replies[r].after).is_ok());
@@ -286,7 +286,8 @@ impl Stage<'_> {
 /// enough of both.
 fn drawn<'e>(rows: &[&'e Example], limit: Option<usize>, random: &mut Random) -> Vec<&'e Example> {
     let Some(limit) = limit else { return rows.to_vec() };
-    let (high, low): (Vec<&Example>, Vec<&Example>) = rows.iter().partition(|e| e.high_risk == Some(true));
+    let (high, low): (Vec<&Example>, Vec<&Example>) =
+        rows.iter().partition(|e| e.targets().risk.is_some_and(|risk| risk > 0.5));
     let from_low = (limit / 2).min(low.len());
     let mut chosen = Vec::new();
     for (class, count) in [(&low, from_low), (&high, limit - from_low)] {
@@ -312,10 +313,12 @@ fn is_trained(name: &str, first: usize) -> bool {
 fn class_weights(examples: &[&Example]) -> Vec<f32> {
     let mut counts = vec![0.0f32; ReplyClass::ALL.len()];
     for example in examples {
-        let originals = example.replies.iter().filter(|r| r.harm.is_none()).count();
+        let originals = example.replies.iter().filter(|r| r.origin == ReplyOrigin::Said).count();
         let share = LISTENER_REPLIES as f32 / originals.max(LISTENER_REPLIES) as f32;
-        for reply in &example.replies {
-            counts[reply.class.index()] += if reply.harm.is_some() { 1.0 } else { share };
+        for (reply, targets) in example.replies.iter().zip(&example.targets().replies) {
+            let judged = if reply.origin == ReplyOrigin::Variant { 1.0 } else { share };
+            let classes = targets.classes.iter().flatten();
+            counts.iter_mut().zip(classes).for_each(|(count, class)| *count += judged * class);
         }
     }
     let total: f32 = counts.iter().sum();
@@ -398,7 +401,7 @@ source_feature = 0.0
 
     impl Progress for StopsAt {
         fn stage(&mut self, _: &str, _: usize) {}
-        fn step(&mut self, done: usize, _: f32) {
+        fn step(&mut self, done: usize, _: Option<f32>) {
             if done == self.0 {
                 resume_unwind(Box::new(()));
             }

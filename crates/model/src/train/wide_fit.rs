@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::examples::{Example, LabelledReply, LabelledTurn};
 use super::objective::binary;
+use super::targets::ReplyTargets;
 use crate::architecture::outputs;
 use crate::wide::{Alphabet, SeenFeatures, Speaker, WideSum, WideTable, features};
 
@@ -122,8 +123,11 @@ pub(super) const JOINT_SHARE: f32 = 0.7;
 /// Outputs of the conversation tables: risk, then the signals.
 pub const CONVERSATION_OUTPUTS: usize = 1 + Signal::ALL.len();
 
-/// What one output should be for one row, with its weight; `None` is unknown.
-type Target = Option<(bool, f32)>;
+/// What one output should be for one row, as a probability, with its weight; `None` is
+/// unknown. A teacher's probabilities are fitted as they are and not as calls at a
+/// threshold: cross-entropy is linear in its target, so the same regression takes them,
+/// and its doubt is what a teacher tells beyond labels.
+type Target = Option<(f32, f32)>;
 
 /// A text in the fit: its features by speaker and the targets of all outputs.
 struct Row {
@@ -161,7 +165,7 @@ pub(super) fn fit(examples: &[&Example], weights: &[f32], config: &WideConfig) -
         minimum_texts: config.text_minimum,
     };
     let turns: Vec<Row> = examples.iter().flat_map(|e| turn_rows(e, config.turn_positive)).collect();
-    let replies: Vec<Row> = examples.iter().flat_map(|e| e.replies.iter().map(reply_row)).collect();
+    let replies: Vec<Row> = examples.iter().flat_map(|e| reply_rows(e)).collect();
     WidePart {
         joint: conversation_table(|_| true),
         person: conversation_table(|role| role == Role::User),
@@ -172,11 +176,9 @@ pub(super) fn fit(examples: &[&Example], weights: &[f32], config: &WideConfig) -
 
 /// A conversation, with the turns of the roles that `keep` names.
 fn conversation_row(example: &Example, weight: f32, source_feature: f32, keep: fn(Role) -> bool) -> Row {
-    let mut targets: Vec<Target> = vec![example.high_risk.map(|y| (y, weight))];
-    match &example.signals {
-        Some(signals) => targets.extend(signals.iter().map(|&s| Some((s > 0.5, weight)))),
-        None => targets.extend(Signal::ALL.iter().map(|_| None)),
-    }
+    let known = example.targets();
+    let mut targets: Vec<Target> = vec![known.risk.map(|risk| (risk, weight))];
+    targets.extend(or_unknown(known.signals.as_deref(), Signal::ALL.len(), |s| (s, weight)));
     Row {
         texts: texts(&example.turns, keep),
         source_feature: if example.has_labelled_turns() { 0.0 } else { source_feature },
@@ -192,17 +194,14 @@ fn texts(turns: &[LabelledTurn], keep: fn(Role) -> bool) -> Vec<Vec<u32>> {
 /// The conversation up to each user turn but the last, where the risk at that
 /// turn is known.
 fn beginning_rows(example: &Example, weight: f32, keep: fn(Role) -> bool) -> Vec<Row> {
-    if !example.has_labelled_turns() {
-        return Vec::new();
-    }
-    let risks = example.turn_risks();
+    let risks = example.targets();
     let mut turns = example.user_turns();
     turns.pop();
     // The table that reads the listener is not asked before one has spoken.
     let listener = example.turns.iter().position(|t| t.role == Role::Assistant);
     let asked = |turn: usize| !keep(Role::Assistant) || listener.is_some_and(|first| first < turn);
-    let known: Vec<(usize, bool)> =
-        turns.into_iter().filter(|&t| asked(t)).filter_map(|t| Some((t, risks[t]?))).collect();
+    let known: Vec<(usize, f32)> =
+        turns.into_iter().filter(|&t| asked(t)).filter_map(|t| Some((t, risks.turns[t].risk?))).collect();
     let weight = weight / known.len().max(1) as f32;
     known
         .into_iter()
@@ -222,35 +221,49 @@ pub(crate) fn speaker(role: Role) -> Speaker {
     }
 }
 
-/// The user turns of a source with crisis labels.
+/// The user turns of which it is known what begins there.
 fn turn_rows(example: &Example, positive: f32) -> Vec<Row> {
-    example
-        .turns
-        .iter()
-        .filter_map(|turn| {
-            let begins = turn.crisis.as_ref()?;
-            let target = |label: &CrisisLabel| {
-                let here = begins.contains(label);
-                Some((here, if here { positive } else { 1.0 }))
-            };
+    let targets = example.targets();
+    let turns = example.turns.iter().zip(&targets.turns);
+    turns
+        .filter_map(|(turn, targets)| {
+            let crisis = targets.crisis.as_ref()?;
             Some(Row {
                 texts: vec![features(&turn.text, Speaker::Person, Alphabet::WordsAndLetters)],
                 source_feature: 0.0,
-                targets: CrisisLabel::ALL.iter().map(target).collect(),
+                targets: crisis.iter().map(|&target| Some(weighted(target, positive))).collect(),
             })
         })
         .collect()
 }
 
-fn reply_row(reply: &LabelledReply) -> Row {
-    let mut targets: Vec<Target> = ReplyClass::ALL.iter().map(|c| Some((*c == reply.class, 1.0))).collect();
-    match reply.known_harm() {
-        Some((harms, severity)) => {
-            targets.extend(Harm::ALL.iter().map(|h| Some((harms.contains(h), 1.0))));
-            targets.extend(Severity::ALL.iter().map(|s| Some((*s == severity, 1.0))));
-        }
-        None => targets.extend((0..Harm::ALL.len() + Severity::ALL.len()).map(|_| None)),
-    }
+/// A target whose positive part counts `positive` times, as one of weight: `positive t
+/// softplus(-z) + (1 - t) softplus(z)` is the sum of both times the loss of their ratio.
+fn weighted(target: f32, positive: f32) -> (f32, f32) {
+    let weight = positive * target + (1.0 - target);
+    (positive * target / weight, weight)
+}
+
+/// The targets of some outputs, or that they are unknown.
+fn or_unknown<'t>(
+    known: Option<&'t [f32]>,
+    outputs: usize,
+    target: impl Fn(f32) -> (f32, f32) + 't,
+) -> Vec<Target> {
+    known.map_or_else(|| vec![None; outputs], |known| known.iter().map(|&t| Some(target(t))).collect())
+}
+
+fn reply_rows(example: &Example) -> Vec<Row> {
+    let targets = example.targets();
+    example.replies.iter().zip(&targets.replies).map(|(reply, targets)| reply_row(reply, targets)).collect()
+}
+
+fn reply_row(reply: &LabelledReply, known: &ReplyTargets) -> Row {
+    let known = known.clone().or_known(reply);
+    let whole = |t| (t, 1.0);
+    let mut targets = or_unknown(known.classes.as_deref(), ReplyClass::ALL.len(), whole);
+    targets.extend(or_unknown(known.harms.as_deref(), Harm::ALL.len(), whole));
+    targets.extend(or_unknown(known.severity.as_deref(), Severity::ALL.len(), whole));
     Row {
         texts: vec![features(&reply.text, Speaker::Listener, Alphabet::WordsAndLetters)],
         source_feature: 0.0,
@@ -357,10 +370,10 @@ impl Regression<'_> {
         gradient[weights.len()] = 0.0;
         let mut total = 0.5 * weights.iter().map(|w| f64::from(w * w)).sum::<f64>();
         for (row, target) in self.rows.iter().zip(self.targets) {
-            let Some((positive, weight)) = *target else { continue };
+            let Some((target, weight)) = *target else { continue };
             let logit = bias
                 + row.columns.iter().zip(&row.values).map(|(&c, v)| v * weights[c as usize]).sum::<f32>();
-            let (loss, derivative) = binary(logit, if positive { 1.0 } else { 0.0 }, self.c * weight, 1.0);
+            let (loss, derivative) = binary(logit, target, self.c * weight, 1.0);
             total += f64::from(loss);
             for (&column, value) in row.columns.iter().zip(&row.values) {
                 gradient[column as usize] += derivative * value;
@@ -453,7 +466,7 @@ mod tests {
                 [foreign.then_some(7), high_risk.then_some(8), Some(9)].into_iter().flatten().collect(),
             ],
             source_feature: if foreign { feature } else { 0.0 },
-            targets: vec![Some((high_risk, 1.0))],
+            targets: vec![Some((if high_risk { 1.0 } else { 0.0 }, 1.0))],
         };
         let weight_of_the_source_s_word = |feature: f32| {
             let rows: Vec<Row> = (0..60)
@@ -468,10 +481,24 @@ mod tests {
     }
 
     #[test]
+    fn a_row_of_doubt_is_fitted_as_two_certain_rows_of_its_shares() {
+        let row = |feature: u32| Sparse { columns: vec![feature], values: vec![1.0] };
+        let fit = |rows: &[Sparse], targets: &[Target]| Regression { rows, targets, c: 4.0 }.fit(2);
+        let (positive, target) = (10.0, 0.2);
+        let (soft, both) = (weighted(target, positive), [positive * target, 1.0 - target]);
+        let one = fit(&[row(0), row(1)], &[Some(soft), Some((0.0, 1.0))]);
+        let two =
+            fit(&[row(0), row(0), row(1)], &[Some((1.0, both[0])), Some((0.0, both[1])), Some((0.0, 1.0))]);
+        assert!((one.1 - two.1).abs() < 1e-3 && (one.0[0] - two.0[0]).abs() < 1e-3, "{one:?} {two:?}");
+        assert_eq!([weighted(1.0, positive), weighted(0.0, positive)], [(1.0, positive), (0.0, 1.0)]);
+    }
+
+    #[test]
     fn the_fit_reaches_a_point_where_the_gradient_vanishes() {
         let rows: Vec<Sparse> =
             (0..40).map(|i| Sparse { columns: vec![i % 3, 3 + i % 2], values: vec![1.0, 0.5] }).collect();
-        let targets: Vec<Target> = (0..40).map(|i| Some((i % 3 == 0 || i % 7 == 0, 1.0))).collect();
+        let label = |i: i32| if i % 3 == 0 || i % 7 == 0 { 1.0 } else { 0.0 };
+        let targets: Vec<Target> = (0..40).map(|i| Some((label(i), 1.0))).collect();
         let regression = Regression { rows: &rows, targets: &targets, c: 2.0 };
         let (mut point, bias) = regression.fit(5);
         point.push(bias);

@@ -41,7 +41,14 @@ impl Assessor for Fixed {
             signals: Scores::uniform(Probability::ZERO),
             language: Language::En,
         });
-        Ok(TurnAssessment { index, role: turn.role, scores, conversation, not_evaluated: Vec::new() })
+        Ok(TurnAssessment {
+            index,
+            role: turn.role,
+            scores,
+            conversation,
+            not_evaluated: Vec::new(),
+            values: std::collections::BTreeMap::new(),
+        })
     }
 
     fn calibration(&self) -> &Calibration {

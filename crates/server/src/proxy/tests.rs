@@ -111,7 +111,14 @@ impl Assessor for Weather {
             signals: Scores::uniform(p(0.1)),
             language: Language::En,
         });
-        Ok(TurnAssessment { index, role: turn.role, scores, conversation, not_evaluated: Vec::new() })
+        Ok(TurnAssessment {
+            index,
+            role: turn.role,
+            scores,
+            conversation,
+            not_evaluated: Vec::new(),
+            values: BTreeMap::new(),
+        })
     }
 
     fn calibration(&self) -> &Calibration {

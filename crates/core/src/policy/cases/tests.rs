@@ -75,6 +75,7 @@ impl Assessor for Literal {
             scores,
             conversation: Some(conversation),
             not_evaluated: unread.into_iter().collect(),
+            values: std::collections::BTreeMap::new(),
         })
     }
 

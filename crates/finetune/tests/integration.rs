@@ -1,0 +1,7 @@
+//! The crate from outside: beside PyTorch, and from data to a bundle.
+#![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
+
+#[path = "integration/parity.rs"]
+mod parity;
+#[path = "integration/training.rs"]
+mod training;

@@ -1,0 +1,234 @@
+//! `mindrail train recipe` from a published recipe to scores and a benchmark, on a tiny
+//! random checkpoint of Qwen2.5's form.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::program::{Folder, repository};
+
+fn base(name: &str) -> String {
+    repository(&format!("crates/finetune/tests/golden/{name}")).display().to_string()
+}
+
+/// KHP's generated conversations in small. Rows of a low and a high risk are plain to tell.
+pub(crate) fn conversations(from: usize, rows: usize) -> String {
+    let mut text =
+        "text,label,source,primary_signal,escalation_stage,register,language,persona_id,signals\n".to_owned();
+    for i in from..from + rows {
+        let is_sad = i % 2;
+        let said = ["i like the rain today", "nothing will get better"][is_sad];
+        let signals: Vec<String> = [
+            "burden_language",
+            "finality_language",
+            "escape_framing",
+            "hopelessness",
+            "active_self_harm",
+            "immediate_safety",
+            "self_image_crisis",
+            "third_party_concern",
+            "testing",
+        ]
+        .iter()
+        .map(|name| format!("\"\"{name}\"\":{}", usize::from(*name == "hopelessness") * is_sad))
+        .collect();
+        let _ = writeln!(
+            text,
+            "\"**User:** {said}, day {i}\n\n**Support:** tell me more of day {i}\n\n**User:** {said} {i}\",\
+             {is_sad},generate_scratch,none,early,casual_texting,en,p{i:04},\"{{{}}}\"",
+            signals.join(",")
+        );
+    }
+    text
+}
+
+fn arguments(folder: &Folder, more: &[&str]) -> Vec<String> {
+    let data = folder.write("train.csv", conversations(0, 40)).display().to_string();
+    let mut arguments: Vec<String> =
+        ["train", "recipe", "khp", "--base", &base("qwen2"), "--data", &data, "--output"]
+            .map(str::to_owned)
+            .into();
+    arguments.push(folder.path("run").display().to_string());
+    arguments.extend(more.iter().map(|one| (*one).to_owned()));
+    arguments
+}
+
+fn trained(folder: &Folder, more: &[&str]) -> PathBuf {
+    let arguments = arguments(folder, more);
+    let ran = folder.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    folder.path("run/seed-42/bundle")
+}
+
+#[test]
+fn the_khp_recipe_goes_from_data_through_score_and_bench() {
+    let folder = Folder::new();
+    let bundle = trained(&folder, &["--epochs", "2", "--tensorboard"]).display().to_string();
+    assert!(folder.path("run/seed-42/tensorboard").is_dir());
+    let summary: Value = serde_json::from_str(&folder.read("run/summary.json")).expect("JSON");
+    assert_eq!(summary["seeds"][0]["seed"], 42);
+
+    let input = folder.write("new.csv", conversations(100, 6)).display().to_string();
+    let output = folder.path("scores.jsonl").display().to_string();
+    let ran = folder.run(&[
+        "score",
+        "--input",
+        &input,
+        "--text-column",
+        "text",
+        "--output",
+        &output,
+        "--bundle",
+        &bundle,
+    ]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let lines: Vec<Value> =
+        folder.read("scores.jsonl").lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(lines.len(), 6);
+    assert!(lines.iter().all(|line| line["model"]["name"] == "khp" && line["status"] == "ok"));
+
+    let ran = folder.run(&[
+        "bench",
+        "distress",
+        "--data",
+        &input,
+        "--system",
+        &format!("bundle:{bundle}"),
+        "--output",
+        &folder.path("bench").display().to_string(),
+    ]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let ran = folder.run(&[
+        "bench",
+        "reply",
+        "--data",
+        &input,
+        "--system",
+        &format!("bundle:{bundle}"),
+        "--output",
+        "other",
+    ]);
+    assert_ne!(ran.code, Some(0));
+}
+
+#[test]
+fn a_recipe_can_be_printed_changed_and_given_back() {
+    let folder = Folder::new();
+    let printed = folder.run(&["train", "recipe", "reply-bert", "--print"]);
+    assert_eq!(printed.code, Some(0), "{}", printed.stderr);
+    assert!(printed.stdout.contains("DEVIATION"));
+    let changed = printed.stdout.replace("epochs = 5", "epochs = 0");
+    let file = folder.write("mine.toml", changed).display().to_string();
+    let ran = folder.run(&[
+        "train",
+        "recipe",
+        "--recipe",
+        &file,
+        "--base",
+        &base("bert"),
+        "--data",
+        "none.json",
+        "--output",
+        "run",
+    ]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("training.epochs: found 0"), "{}", ran.stderr);
+    let ran = folder.run(&["train", "recipe", "nothing", "--print"]);
+    assert!(ran.stderr.contains("reply-roberta"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_training_that_is_killed_is_taken_up_by_the_same_command() {
+    let folder = Folder::new();
+    let arguments = arguments(&folder, &["--epochs", "80"]);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mindrail"))
+        .args(&arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    let checkpoint = folder.path("run/seed-42/checkpoint.safetensors");
+    let begun = Instant::now();
+    while !checkpoint.is_file() && begun.elapsed() < Duration::from_mins(1) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    assert!(checkpoint.is_file(), "no checkpoint in a minute");
+    assert!(!folder.path("run/summary.json").exists(), "it ended before it was killed");
+    // Other settings are another run.
+    let other = arguments.iter().map(|one| if one == "80" { "2" } else { one }).collect::<Vec<_>>();
+    let ran = folder.run(&other);
+    assert!(ran.code == Some(1) && ran.stderr.contains("another recipe, base or data"), "{}", ran.stderr);
+    let before = folder.read("run/seed-42/log.jsonl").lines().count();
+    let ran = folder.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(folder.read("run/seed-42/log.jsonl").lines().count() > before);
+}
+
+#[test]
+fn a_server_does_not_take_a_model_that_would_keep_texts() {
+    let folder = Folder::new();
+    let bundle = trained(&folder, &["--most-steps", "1"]).display().to_string();
+    let ran = folder.run(&[
+        "serve",
+        "--bundle",
+        &bundle,
+        "--store",
+        &folder.path("store.db").display().to_string(),
+    ]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("train distill"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_base_that_is_no_checkpoint_is_named() {
+    let folder = Folder::new();
+    let data = folder.write("train.csv", conversations(0, 10)).display().to_string();
+    let ran =
+        folder.run(&["train", "recipe", "khp", "--base", "nowhere", "--data", &data, "--output", "run"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("nowhere"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_calibration_goes_into_the_bundle_and_refuses_rows_that_trained_it() {
+    let folder = Folder::new();
+    let bundle = trained(&folder, &["--epochs", "2"]).display().to_string();
+    let train = folder.path("train.csv").display().to_string();
+    let ran = folder.run(&["calibrate", &train, "--bundle", &bundle]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("trained the model"), "{}", ran.stderr);
+    // Rows that trained it under another file's name are known by what the model reads.
+    let text = folder.read("train.csv");
+    let copy = folder.write("copy.csv", text + "\"**User:** one row more\",0,x,none,early,x,en,p9,\"[]\"\n");
+    let ran = folder.run(&["calibrate", &copy.display().to_string(), "--bundle", &bundle]);
+    assert!(ran.code == Some(1) && ran.stderr.contains("40 of 41 rows"), "{}", ran.stderr);
+    // A random checkpoint of two layers ranks as it likes; the map of no map fits anything.
+    let new = folder.write("new.csv", conversations(100, 60)).display().to_string();
+    let ran = folder.run(&[
+        "calibrate",
+        &new,
+        "--bundle",
+        &bundle,
+        "--aggregation",
+        "logistic",
+        "--map",
+        "none",
+        "--target",
+        "f1",
+    ]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let input = folder.write("one.csv", conversations(500, 2)).display().to_string();
+    let output = folder.path("scores.jsonl").display().to_string();
+    let score =
+        ["score", "--input", &input, "--text-column", "text", "--output", &output, "--bundle", &bundle];
+    let ran = folder.run(&score);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let written: Value =
+        serde_json::from_str(&folder.read("run/seed-42/bundle/calibration.json")).expect("a calibration");
+    assert_eq!(written["fitted_on"][0]["rows"], 60);
+}
