@@ -26,7 +26,7 @@ fn table(first: usize, rows: usize) -> String {
     let mut text = format!("id,label,family,language,{}\n", names.join(","));
     for row in first..first + rows {
         let is_high = row % 5 < 2;
-        let language = if row % 4 == 0 { "fr" } else { "en" };
+        let language = if row.is_multiple_of(4) { "fr" } else { "en" };
         write!(text, "r-{row},{},f-{},{language}", u8::from(is_high), row / 2).expect("a string");
         for place in 0..9 {
             let noise = (row * 37 + place * 101) * 7919 % 1000;

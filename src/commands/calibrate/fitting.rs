@@ -312,6 +312,8 @@ fn thresholds(calibration: &SignalCalibration) -> Vec<String> {
             interval(&own.false_positive_rate),
             own.rows
         )
+        .trim_end()
+        .to_owned()
     };
     let own = &calibration.thresholds;
     let mut lines = vec![
@@ -359,7 +361,7 @@ fn band_lines(calibration: &SignalCalibration) -> Vec<String> {
             "\nAbstain band: misses <= {}, false alarms <= {}, {rate}, with confidence {}",
             band.target.miss,
             band.target.false_alarm,
-            1.0 - band.target.delta
+            (1e6 * (1.0 - band.target.delta)).round() / 1e6
         ),
         format!("  {:<8} {:>9} {:>7} {:>7} {:>7}  {}", "", "threshold", "called", "errors", "class", "rate"),
         row("low <", &band.low),

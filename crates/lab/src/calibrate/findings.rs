@@ -5,6 +5,7 @@ use mindrail_core::calibration::{
     AbstainBand, BandEnd, BandRate, LanguageThreshold, SignalCalibration, ThresholdSource,
 };
 use mindrail_core::language::Language;
+use mindrail_core::probability::Probability;
 
 use super::disjoint::SelectionFile;
 use super::fitting::FitReport;
@@ -16,7 +17,8 @@ pub(super) fn findings(
 ) -> Vec<String> {
     let mut sentences = vec![scored(calibration, report)];
     sentences.extend(negative_weights(report));
-    sentences.extend(floor(calibration, report));
+    sentences.extend(floor(calibration));
+    sentences.extend(alone(calibration, report));
     sentences.extend(
         calibration.thresholds.languages.iter().filter_map(|(language, own)| fallback(*language, own)),
     );
@@ -63,28 +65,38 @@ fn negative_weights(report: &FitReport) -> Option<String> {
     })
 }
 
-/// Whether one certain grave signal is enough.
-fn floor(calibration: &SignalCalibration, report: &FitReport) -> Option<String> {
+/// Which outputs are enough by themselves.
+fn alone(calibration: &SignalCalibration, report: &FitReport) -> Option<String> {
     let pooled = calibration.thresholds.pooled.value;
-    let Some(floor) = calibration.floor else {
-        let head = report.head.as_ref()?;
-        let enough = head.weights.iter().filter(|own| own.alone >= pooled).count();
-        return Some(format!(
-            "There is no floor: {enough} of {} outputs reach the pooled threshold {:.3} when certain and alone.",
-            head.weights.len(),
-            pooled.get()
-        ));
-    };
+    let weights = &report.head.as_ref()?.weights;
+    let enough: Vec<&str> =
+        weights.iter().filter(|own| own.alone_with_floor >= pooled).map(|own| own.output).collect();
+    let names = if enough.is_empty() { "none".to_owned() } else { enough.join(", ") };
+    Some(format!(
+        "Certain and alone, {} of {} outputs reach the pooled threshold {:.3}: {names}.",
+        enough.len(),
+        weights.len(),
+        pooled.get()
+    ))
+}
+
+/// Whether one certain grave signal is enough.
+fn floor(calibration: &SignalCalibration) -> Option<String> {
+    let certain = calibration.floor?.certain;
     let languages = calibration.thresholds.languages.values().map(|own| own.threshold.value);
-    let highest = languages.fold(pooled, mindrail_core::probability::Probability::max);
-    let verdict = if floor.certain >= highest {
-        "is called by every threshold".to_owned()
-    } else {
-        format!("is not called by the threshold {:.3} as long as it is below that", highest.get())
+    let highest = languages.fold(calibration.thresholds.pooled.value, Probability::max);
+    let least = match &calibration.abstain {
+        None => Some(highest),
+        Some(band) => band.high.map(|high| high.value),
+    };
+    let verdict = match least {
+        Some(least) if certain >= least => "is called high in every language".to_owned(),
+        Some(least) => format!("is not called high in every language below {:.3}", least.get()),
+        None => "is left to a human, since nobody is called high".to_owned(),
     };
     Some(format!(
         "One grave signal at {:.2} or more raises the probability to its own, and {verdict}.",
-        floor.certain.get()
+        certain.get()
     ))
 }
 
@@ -114,8 +126,8 @@ fn low_end(band: &AbstainBand, report: &FitReport) -> String {
             shares(&end)
         ),
         None => format!(
-            "Nobody is called low: a rate of {} cannot be shown on these rows. {}",
-            band.target.miss,
+            "Nobody is called low: {} cannot be shown on these rows. {}",
+            percent(band.target.miss),
             needed(band, band.target.miss, report.high_risk, "high-risk")
         ),
     }
@@ -135,8 +147,8 @@ fn high_end(band: &AbstainBand, report: &FitReport) -> String {
             band.abstained
         ),
         None => format!(
-            "Nobody is called high: a rate of {} cannot be shown on these rows. {}",
-            band.target.false_alarm,
+            "Nobody is called high: {} cannot be shown on these rows. {}",
+            percent(band.target.false_alarm),
             needed(band, band.target.false_alarm, report.rows - report.high_risk, "low-risk")
         ),
     }
@@ -156,28 +168,32 @@ fn needed(band: &AbstainBand, limit: f64, class: usize, word: &str) -> String {
             format!("It takes {least:.0} {word} rows at least; there are {class}.")
         }
         BandRate::OfCalls => format!(
-            "It takes {least:.0} rows without an error at least on the sure side of {} or {}, which only a \
-             calibrated score puts there.",
-            band.target.miss,
-            1.0 - band.target.false_alarm
+            "It takes {least:.0} rows without an error at least below {} or from {} on, and only a well calibrated \
+             score puts them there.",
+            percent(band.target.miss),
+            percent(1.0 - band.target.false_alarm)
         ),
     }
 }
 
+/// A share in percent, as it was given.
+fn percent(share: f64) -> String {
+    format!("{} %", (share * 1e6).round() / 1e4)
+}
+
 fn guarantee(band: &AbstainBand) -> String {
     let target = band.target;
-    let confidence = 100.0 * (1.0 - target.delta);
+    let confidence = percent(1.0 - target.delta);
+    let (miss, false_alarm) = (percent(target.miss), percent(target.false_alarm));
     match target.rate {
         BandRate::OfClass => format!(
-            "With {confidence:.0} % confidence, of new high-risk conversations at most {} are called low, and of new \
-             low-risk ones at most {} are called high.",
-            target.miss, target.false_alarm
+            "With {confidence} confidence, of new high-risk conversations at most {miss} are called low, and of new \
+             low-risk ones at most {false_alarm} are called high."
         ),
         BandRate::OfCalls => format!(
-            "With {confidence:.0} % confidence, of new conversations called low at most {} are high-risk, and of those \
-             called high at most {} are low-risk, as long as high risk is as frequent as in these rows; where it is \
-             rarer, more of those called high are low-risk.",
-            target.miss, target.false_alarm
+            "With {confidence} confidence, of new conversations called low at most {miss} are high-risk, and of those \
+             called high at most {false_alarm} are low-risk, as long as high risk is as frequent as in these rows; where it is \
+             rarer, more of those called high are low-risk."
         ),
     }
 }

@@ -91,7 +91,9 @@ pub struct FitReport {
     pub head: Option<HeadReport>,
     /// The aggregated score.
     pub score: ScoreFigures,
-    /// The probability after map and floor.
+    /// The probability after map and floor. For Brier score and calibration error the
+    /// map of each fold is fitted on the others' scores, since an isotonic one shows no
+    /// error on its own rows; they are absent where the map has no fit without some fold.
     pub probability: ScoreFigures,
     /// The pooled threshold on out-of-fold probabilities.
     pub out_of_fold: Confusion,
@@ -161,11 +163,8 @@ pub fn fit(
     let rows = Rows::new(files, options)?;
     let scores = rows.out_of_fold(options)?;
     let map = CalibrationMap::fit(options.map, &scores, &rows.labels).map_err(part("map"))?;
-    let risks: Vec<Probability> = scores
-        .iter()
-        .zip(&rows.outputs)
-        .map(|(&score, outputs)| raised_by_floor(options.floor, map.apply(score), outputs))
-        .collect();
+    let risk = |row: usize| raised_by_floor(options.floor, map.apply(scores[row]), &rows.outputs[row]);
+    let risks: Vec<Probability> = (0..scores.len()).map(risk).collect();
     let thresholds =
         LanguageThresholds::choose(options.target, &rows.threshold_rows(&risks), options.least_per_class)
             .map_err(part("thresholds"))?;
@@ -229,22 +228,60 @@ impl<'a> Rows<'a> {
         Ok(Self { all, kind, outputs, labels, families, folds })
     }
 
-    /// The score of each row by an aggregation that was fitted on the other folds.
+    /// The score of each row by an aggregation that was fitted on the other folds. The
+    /// penalty of a fold's head is that of the head that ships *per row*: with C itself
+    /// it would weigh more against fewer rows, and scores nearer to each other than the
+    /// shipped head's would put map and thresholds in the wrong place. (Measured on
+    /// 300 draws of 300 simulated rows, C = 0.1, delta = 0.2: limits of an abstain band
+    /// were broken in 25 % of draws, and in 15 % this way.)
     fn out_of_fold(&self, options: &SignalCalibrationOptions) -> Result<Vec<Probability>, FittingError> {
         if options.aggregation == AggregationKind::Largest {
             return Ok(self.outputs.iter().map(|row| Aggregation::Largest.score(row)).collect());
         }
-        let mut scores = vec![Probability::ONE; self.outputs.len()];
-        for fold in 0..options.folds {
-            let kept: Vec<usize> = (0..scores.len()).filter(|&row| self.folds[row] != fold).collect();
+        self.each_fold(options.folds, |kept, left_out| {
             let outputs: Vec<Vec<Probability>> = kept.iter().map(|&row| self.outputs[row].clone()).collect();
-            let labels: Vec<bool> = kept.iter().map(|&row| self.labels[row]).collect();
-            let head = Aggregation::fit(options.aggregation, &outputs, &labels, options.c)
-                .map_err(part("head of a fold"))?;
-            let left_out = (0..scores.len()).filter(|&row| self.folds[row] == fold);
-            left_out.for_each(|row| scores[row] = head.score(&self.outputs[row]));
+            let c = options.c * self.labels.len() as f64 / kept.len().max(1) as f64;
+            let head = Aggregation::fit(options.aggregation, &outputs, &self.labels_of(kept), c)?;
+            Ok(left_out.iter().map(|&row| head.score(&self.outputs[row])).collect())
+        })
+        .map_err(part("head of a fold"))
+    }
+
+    /// The probability of each row by a map that was fitted on the scores of the other
+    /// folds.
+    fn cross_mapped(
+        &self,
+        scores: &[Probability],
+        options: &SignalCalibrationOptions,
+    ) -> Result<Vec<Probability>, FitError> {
+        self.each_fold(options.folds, |kept, left_out| {
+            let own: Vec<Probability> = kept.iter().map(|&row| scores[row]).collect();
+            let map = CalibrationMap::fit(options.map, &own, &self.labels_of(kept))?;
+            let risk =
+                |&row: &usize| raised_by_floor(options.floor, map.apply(scores[row]), &self.outputs[row]);
+            Ok(left_out.iter().map(risk).collect())
+        })
+    }
+
+    /// For each fold, what `score` makes of the rows that it leaves out, given the rows
+    /// that it keeps.
+    fn each_fold(
+        &self,
+        folds: usize,
+        score: impl Fn(&[usize], &[usize]) -> Result<Vec<Probability>, FitError>,
+    ) -> Result<Vec<Probability>, FitError> {
+        let mut scores = vec![Probability::ONE; self.labels.len()];
+        for fold in 0..folds {
+            let (left_out, kept): (Vec<usize>, Vec<usize>) =
+                (0..scores.len()).partition(|&row| self.folds[row] == fold);
+            let found = score(&kept, &left_out)?;
+            left_out.iter().zip(found).for_each(|(&row, own)| scores[row] = own);
         }
         Ok(scores)
+    }
+
+    fn labels_of(&self, rows: &[usize]) -> Vec<bool> {
+        rows.iter().map(|&row| self.labels[row]).collect()
     }
 
     fn threshold_rows(&self, risks: &[Probability]) -> Vec<ThresholdRow> {
@@ -265,6 +302,8 @@ impl<'a> Rows<'a> {
     ) -> FitReport {
         let threshold = f64::from(calibration.thresholds.pooled.value.get());
         let at = |risks: &[Probability]| confusion_at(&numbers(risks), &self.labels, threshold);
+        // No rows, and so no figures, where a fold has no fit.
+        let cross_mapped = self.cross_mapped(scores, &calibration.options).unwrap_or_default();
         // The outputs were counted, so that all can be applied to.
         let same: Vec<Probability> =
             self.outputs.iter().filter_map(|outputs| calibration.apply(outputs).ok()).collect();
@@ -275,7 +314,11 @@ impl<'a> Rows<'a> {
             folds: self.fold_counts(calibration.options.folds),
             head: head_report(calibration),
             score: figures(scores, &self.labels),
-            probability: figures(risks, &self.labels),
+            // Several maps together would rank rows of different folds otherwise.
+            probability: ScoreFigures {
+                auroc: auroc(&numbers(risks), &self.labels),
+                ..figures(&cross_mapped, &self.labels)
+            },
             out_of_fold: at(risks),
             same_rows: at(&same),
             findings: Vec::new(),
@@ -394,12 +437,13 @@ mod tests {
         ((mixed ^ (mixed >> 32)) >> 40) as f32 / (1_u64 << 24) as f32
     }
 
-    /// Rows whose signals follow the label, more or less; two rows to a family.
+    /// Rows of which six signals follow the label, more or less (AUROC of their sum about
+    /// 0.92); two rows to a family.
     fn rows(count: usize, first: usize) -> Vec<FitRow> {
         let row = |number: usize| {
             let label = number % 5 < 2;
             let signal = |place: usize| {
-                let pull = if label && place < 6 { 0.45 } else { 0.0 };
+                let pull = if label && place < 6 { 0.12 } else { 0.0 };
                 Probability::new((noise(number, place) * 0.5 + pull).min(1.0)).unwrap()
             };
             FitRow {
@@ -453,7 +497,7 @@ mod tests {
         assert_eq!((calibration.fitted_on[0].rows, report.rows, report.high_risk), (400, 400, 160));
         assert_eq!(report.folds.iter().map(|fold| fold.rows).sum::<usize>(), 400);
         assert!(report.out_of_fold.recall() >= 0.9, "{report:?}");
-        assert!(report.probability.auroc > Some(0.9), "{report:?}");
+        assert!(report.probability.auroc > Some(0.85), "{report:?}");
         assert_eq!(calibration.thresholds.languages[&Language::Fr].source, ThresholdSource::Own);
         let band = calibration.abstain.as_ref().unwrap();
         assert!(band.low.is_some_and(|low| low.value <= calibration.thresholds.lowest()));
@@ -461,6 +505,14 @@ mod tests {
         assert_eq!(fit(&[file(rows(400, 0))], &[], &options).unwrap(), found);
         let text = serde_json::to_string(calibration).unwrap();
         assert_eq!(&SignalCalibration::from_json("c.json", &text).unwrap(), calibration);
+    }
+
+    #[test]
+    fn a_map_is_not_measured_on_the_rows_that_it_was_fitted_on() {
+        let options = SignalCalibrationOptions { map: CalibrationMapKind::Isotonic, ..options() };
+        let found = fit(&[file(rows(200, 0))], &[], &options).unwrap();
+        // On its own rows an isotonic curve has no calibration error at all.
+        assert!(found.report.probability.ece > Some(0.005), "{:?}", found.report.probability);
     }
 
     #[test]
