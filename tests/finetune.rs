@@ -101,17 +101,21 @@ fn the_khp_recipe_goes_from_data_through_score_and_bench() {
         &folder.path("bench").display().to_string(),
     ]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    // What a model was not trained for, the embedded one beside it would say in its name.
+    let row = r#"[{"context": "[seeker]it rains", "response": "[supporter]tell me more", "label": 7}]"#;
+    let replies = folder.write("replies.json", row).display().to_string();
     let ran = folder.run(&[
         "bench",
         "reply",
         "--data",
-        &input,
+        &replies,
         "--system",
         &format!("bundle:{bundle}"),
         "--output",
         "other",
     ]);
-    assert_ne!(ran.code, Some(0));
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("trained for none of reply_class"), "{}", ran.stderr);
 }
 
 #[test]
@@ -231,4 +235,57 @@ fn a_calibration_goes_into_the_bundle_and_refuses_rows_that_trained_it() {
     let written: Value =
         serde_json::from_str(&folder.read("run/seed-42/bundle/calibration.json")).expect("a calibration");
     assert_eq!(written["fitted_on"][0]["rows"], 60);
+    // `hopelessness` is on 30 of the 60 rows, the other signals on none.
+    let written = folder.read("run/seed-42/bundle/label_thresholds.json");
+    let written: Value = serde_json::from_str(&written).expect("thresholds");
+    let of = |label: &str| &written["tasks"]["signals"]["labels"][label];
+    assert!(of("hopelessness")["threshold"]["value"].is_number(), "{written}");
+    assert_eq!((of("testing")["positives"].as_u64(), of("testing")["threshold"].is_null()), (Some(0), true));
+}
+
+#[test]
+fn a_model_of_replies_alone_is_given_thresholds_of_its_classes() {
+    let folder = Folder::new();
+    let replies = |from: usize, rows: usize| {
+        let row = |i: usize| {
+            let class = if i.is_multiple_of(2) { 7 } else { 4 };
+            // By their lengths, since the tiny vocabulary knows few words.
+            let said = ["tell me more", "nobody cares"][i % 2];
+            let (context, more) = ("it rains ".repeat(1 + i % 20), " ok".repeat(i / 20));
+            serde_json::json!({
+                "context": format!("[seeker]{context}"), "response": format!("[supporter]{said}{more}"), "label": class
+            })
+        };
+        serde_json::to_string(&(from..from + rows).map(row).collect::<Vec<_>>()).expect("JSON")
+    };
+    let data = folder.write("train.json", replies(0, 40)).display().to_string();
+    let run = folder.path("run").display().to_string();
+    let ran = folder.run(&[
+        "train",
+        "recipe",
+        "reply-bert",
+        "--base",
+        &base("bert"),
+        "--data",
+        &data,
+        "--seeds",
+        "42",
+        "--epochs",
+        "1",
+        "--output",
+        &run,
+    ]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let bundle = folder.path("run/seed-42/bundle").display().to_string();
+    let new = folder.write("new.json", replies(100, 80)).display().to_string();
+    let ran = folder.run(&["calibrate", &data, "--bundle", &bundle]);
+    assert!(ran.code == Some(1) && ran.stderr.contains("40 of 40 rows"), "{}", ran.stderr);
+    let ran = folder.run(&["calibrate", &new, "--bundle", &bundle, "--label-target", "youden"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stdout.contains("Thresholds of reply_class, youden, on 80 rows"), "{}", ran.stdout);
+    let line = ran.stdout.lines().find(|line| line.starts_with("  unsafe ")).expect("a line");
+    assert!(line.contains(" 40 ") && !line.contains("none"), "{line}");
+    assert!(!folder.path("run/seed-42/bundle/calibration.json").exists(), "there was no risk to calibrate");
+    let ran = folder.run(&["calibrate", &new, "--label-target", "f1"]);
+    assert!(ran.code == Some(2) && ran.stderr.contains("--bundle"), "{}", ran.stderr);
 }

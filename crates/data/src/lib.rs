@@ -6,6 +6,7 @@
 
 pub mod check;
 mod columns;
+pub mod digest;
 pub mod export;
 pub mod family;
 mod fingerprint;

@@ -12,18 +12,20 @@ use mindrail_core::assessment::{
 };
 use mindrail_core::assessor::{Assessor, ModelIdentity, StateError};
 use mindrail_core::calibration::{Calibration, RiskThreshold, RiskThresholds, SignalCalibration};
-use mindrail_core::conversation::Turn;
+use mindrail_core::conversation::{Role, Turn};
+use mindrail_core::digest::sha256;
 use mindrail_core::language::Language;
 use mindrail_core::probability::Probability;
 use mindrail_core::taxonomy::{CrisisLabel, Harm, ReplyClass, Scores, Severity, Signal, Taxonomy};
 use mindrail_model::assessor::{EmbeddedAssessor, EmbeddedState};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
-use crate::bundle::{CALIBRATION, FineTuned};
+use crate::bundle::{CALIBRATION, FineTuned, LABEL_THRESHOLDS};
 use crate::error::{Error, IoContext as _};
 use crate::figures::probabilities;
-use crate::job::{hex, sha256_of};
+use crate::job::sha256_of;
+use crate::labels::{LABEL_TASKS, LabelCalibration};
+use crate::rendering::Cut;
 use crate::rows::{Input, Task};
 
 /// Version of the layout of [`FineTunedState`].
@@ -40,6 +42,7 @@ pub struct FineTunedAssessor {
     identity: ModelIdentity,
     calibration: Calibration,
     risk: Option<SignalCalibration>,
+    labels: Option<LabelCalibration>,
 }
 
 /// The embedded assessor, which has nothing to show for itself.
@@ -81,13 +84,17 @@ impl FineTunedAssessor {
         let beside = EmbeddedAssessor::embedded()
             .map_err(|e| Error::new("the embedded model", e, "the bundle that was built in"))?;
         let risk = calibration_of(&model)?;
-        let calibration = calibration(&model, beside.calibration(), risk.as_ref());
+        let labels = labels_of(&model)?;
+        let mut calibration = calibration(&model, beside.calibration(), risk.as_ref());
+        if let Some(labels) = &labels {
+            labels.apply(&mut calibration);
+        }
         let identity = ModelIdentity {
             name: model.manifest().name.clone(),
             version: model.manifest().version.clone(),
             sha256: identity_of(&model)?,
         };
-        Ok(Self { model, beside: Beside(beside), identity, calibration, risk })
+        Ok(Self { model, beside: Beside(beside), identity, calibration, risk, labels })
     }
 
     /// What must be known before its answers are believed.
@@ -98,7 +105,21 @@ impl FineTunedAssessor {
                 "not calibrated: risk is called at 0.5, which nobody has chosen; see `mindrail calibrate`";
             remarks.push(word.to_owned());
         }
+        remarks.extend(LABEL_TASKS.iter().filter_map(|task| self.unchosen(*task)));
         remarks
+    }
+
+    /// That some labels of a task are called at a threshold that nobody has chosen.
+    fn unchosen(&self, task: Task) -> Option<String> {
+        let found = self.labels.as_ref().and_then(|labels| labels.without(task));
+        let (without, all) = found.unwrap_or((task.outputs(), task.outputs()));
+        let is_silent = without == 0 || !self.has(task);
+        (!is_silent).then(|| {
+            format!(
+                "{}: {without} of {all} labels are called at 0.5, which nobody has chosen; see `mindrail calibrate`",
+                task.wire()
+            )
+        })
     }
 
     /// The bundle.
@@ -107,19 +128,20 @@ impl FineTunedAssessor {
     }
 
     fn has(&self, task: Task) -> bool {
-        self.model.tasks().any(|known| known == task)
+        self.model.was_trained_for(task)
     }
 
-    /// Probabilities, or scores, of every task of an input, and whether it was cut.
-    fn asked(&self, input: &Input) -> Result<(BTreeMap<Task, Vec<f32>>, bool), Error> {
+    /// Probabilities, or scores, of every task of an input, and what was cut of it. None
+    /// where nothing is left of the reply that was to be judged.
+    fn asked(&self, input: &Input) -> Result<(BTreeMap<Task, Vec<f32>>, Cut), Error> {
         let encoded = self.model.renderer().render(input);
         let encoded = encoded.map_err(|e| Error::new("a turn", e, "text that the tokenizer reads"))?;
-        if encoded.ids.is_empty() {
-            return Ok((BTreeMap::new(), false));
+        if encoded.ids.is_empty() || encoded.cut.is_reply_gone {
+            return Ok((BTreeMap::new(), encoded.cut));
         }
         let logits = self.model.network().logits(&[&encoded])?;
         let of = |(task, mut rows): (Task, Vec<Vec<f32>>)| (task, probabilities(task, &rows.remove(0)));
-        Ok((self.model.tasks().zip(logits).map(of).collect(), encoded.cut.tokens > 0))
+        Ok((self.model.tasks().zip(logits).map(of).collect(), encoded.cut))
     }
 
     fn user(&self, state: &mut FineTunedState, scores: &mut UserScores, said: &BTreeMap<Task, Vec<f32>>) {
@@ -146,16 +168,6 @@ impl FineTunedAssessor {
         }
     }
 
-    fn is_of_user(&self) -> bool {
-        [Task::Signals, Task::Risk, Task::Onsets].into_iter().any(|task| self.has(task))
-    }
-
-    fn is_of_reply(&self) -> bool {
-        let of_reply =
-            [Task::ReplyClass, Task::BeaverHarms, Task::Harms, Task::Severity, Task::Reward, Task::Cost];
-        of_reply.into_iter().any(|task| self.has(task))
-    }
-
     fn stamp(&self) -> String {
         format!("{} {}", self.identity.name, self.identity.sha256)
     }
@@ -167,17 +179,23 @@ impl FineTunedAssessor {
         turn: &Turn,
         assessment: &mut TurnAssessment,
     ) -> Result<(), Error> {
-        let (before, is_asked) = (state.turns.clone(), (self.is_of_user(), self.is_of_reply()));
-        let (said, is_cut) = match (&assessment.scores, is_asked) {
-            (TurnScores::User(_), (true, _)) => {
-                self.asked(&Input::conversation([before, vec![turn.clone()]].concat()))?
-            }
-            (TurnScores::Assistant(_), (_, true)) => self.asked(&Input::reply(&before, &turn.text))?,
-            _ => return Ok(()),
-        };
-        if is_cut {
+        let is_reply = turn.role == Role::Assistant;
+        let is_asked = self.model.tasks().any(|task| task.is_of_reply() == is_reply);
+        if !is_asked || assessment.scores == TurnScores::None {
+            return Ok(());
+        }
+        let (said, cut) = self.asked(&if is_reply {
+            Input::reply(&state.turns, &turn.text)
+        } else {
+            Input::conversation([state.turns.as_slice(), std::slice::from_ref(turn)].concat())
+        })?;
+        if cut.tokens > 0 {
             let reason = NotEvaluatedReason::Truncated;
             assessment.not_evaluated.push(NotEvaluated { turn: Some(assessment.index), reason });
+        }
+        if cut.is_reply_gone && self.decides_replies() {
+            assessment.scores = TurnScores::None;
+            return Ok(());
         }
         match &mut assessment.scores {
             TurnScores::User(scores) => self.user(state, scores, &said),
@@ -186,6 +204,12 @@ impl FineTunedAssessor {
         }
         self.forget_notes(assessment);
         Ok(())
+    }
+
+    /// Whether a reply's scores are held to thresholds of this model, which say nothing of
+    /// the embedded model's.
+    fn decides_replies(&self) -> bool {
+        self.has(Task::ReplyClass) || self.has(Task::Harms)
     }
 
     /// Takes off what the embedded model could not read, where none of a turn's scores that
@@ -260,8 +284,8 @@ impl Assessor for FineTunedAssessor {
     }
 }
 
-fn probability(value: f32) -> Probability {
-    // What cannot be computed is never called safe.
+/// A probability that a model gave; what cannot be computed is never called safe.
+pub fn probability(value: f32) -> Probability {
     Probability::new(value).unwrap_or(Probability::ONE)
 }
 
@@ -287,13 +311,26 @@ fn reply(scores: &mut ReplyScores, said: &BTreeMap<Task, Vec<f32>>, values: &mut
     }
 }
 
-/// The hash of the manifest, and of the calibration where there is one: both decide.
+/// The hash of the manifest, and of what was calibrated later: all of them decide.
 fn identity_of(model: &FineTuned) -> Result<String, Error> {
-    let path = model.folder().join(CALIBRATION);
+    let later = [CALIBRATION, LABEL_THRESHOLDS].map(|name| model.folder().join(name));
+    later.iter().filter(|path| path.is_file()).try_fold(model.sha256().to_owned(), |identity, path| {
+        Ok(sha256(format!("{identity} {}", sha256_of(path)?).as_bytes()))
+    })
+}
+
+fn labels_of(model: &FineTuned) -> Result<Option<LabelCalibration>, Error> {
+    let path = model.folder().join(LABEL_THRESHOLDS);
     if !path.is_file() {
-        return Ok(model.sha256().to_owned());
+        return Ok(None);
     }
-    Ok(hex(&Sha256::digest(format!("{} {}", model.sha256(), sha256_of(&path)?))))
+    let text = std::fs::read_to_string(&path).at(&path)?;
+    let found: LabelCalibration = serde_json::from_str(&text)
+        .map_err(|e| Error::new(path.display(), e, "what `mindrail calibrate --bundle` writes"))?;
+    if found.model != model.sha256() {
+        return Err(Error::new(path.display(), "thresholds of another model", "those of this bundle"));
+    }
+    Ok(Some(found))
 }
 
 fn calibration_of(model: &FineTuned) -> Result<Option<SignalCalibration>, Error> {
@@ -320,7 +357,7 @@ fn calibration_of(model: &FineTuned) -> Result<Option<SignalCalibration>, Error>
 fn calibration(model: &FineTuned, beside: &Calibration, risk: Option<&SignalCalibration>) -> Calibration {
     let mut calibration = beside.clone();
     let unchosen = probability(UNCHOSEN);
-    let has = |task| model.tasks().any(|known| known == task);
+    let has = |task| model.was_trained_for(task);
     if model.risk_task().is_some() {
         calibration.risk_tenths = None;
         for (language, thresholds) in &mut calibration.thresholds {

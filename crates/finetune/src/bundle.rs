@@ -9,15 +9,15 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device};
+use mindrail_core::digest::sha256;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, IoContext as _};
 use crate::figures::TaskFigures;
 use crate::files::{FOR_PYTORCH, save_tensors, write_atomically};
 use crate::head::{Head, HeadSource};
-use crate::job::{DataFile, Job, Prepared, base_files, hex, input_hash, sha256_of};
+use crate::job::{DataFile, Job, Prepared, base_files, input_hash, sha256_of};
 use crate::model::{AdapterSource, Backbone, Training};
 use crate::network::Network;
 use crate::recipe::{Precision, Recipe};
@@ -26,8 +26,11 @@ use crate::rows::Task;
 
 /// The manifest's file.
 pub const MANIFEST: &str = "manifest.json";
-/// What `mindrail calibrate` writes into a bundle.
+/// What `mindrail calibrate` writes into a bundle: the way from outputs to risk, and the
+/// thresholds of labels.
 pub const CALIBRATION: &str = "calibration.json";
+/// See [`CALIBRATION`].
+pub const LABEL_THRESHOLDS: &str = "label_thresholds.json";
 const FORMAT: &str = "mindrail-finetuned";
 const FORMAT_VERSION: u32 = 1;
 const HEADS: &str = "heads.safetensors";
@@ -206,7 +209,7 @@ fn read_manifest(folder: &Path) -> Result<(Manifest, String), Error> {
         return Err(Error::new(path.display(), found, format!("{FORMAT} {FORMAT_VERSION}")));
     }
     check(folder, &manifest.files)?;
-    Ok((manifest, hex(&Sha256::digest(&text))))
+    Ok((manifest, sha256(text.as_bytes())))
 }
 
 /// Whether a folder holds a bundle of a fine-tuned model.
@@ -269,8 +272,12 @@ impl FineTuned {
     /// The task whose outputs make the risk of a conversation, if it has one: a head for
     /// risk itself, else the signals.
     pub fn risk_task(&self) -> Option<Task> {
-        let has = |wanted: Task| self.tasks().find(|task| *task == wanted);
-        has(Task::Risk).or_else(|| has(Task::Signals))
+        [Task::Risk, Task::Signals].into_iter().find(|task| self.was_trained_for(*task))
+    }
+
+    /// Whether it was trained for a task.
+    pub fn was_trained_for(&self, task: Task) -> bool {
+        self.tasks().any(|known| known == task)
     }
 
     /// The tasks that it was trained for, in the order of its heads.

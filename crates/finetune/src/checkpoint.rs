@@ -59,6 +59,18 @@ impl Checkpoint {
     /// # Errors
     /// If there are no weights, or a file cannot be read.
     pub fn open(folder: &Path) -> Result<Self, Error> {
+        Self::of_files(folder, &weight_files(folder)?)
+    }
+
+    /// The tensors of one file, safetensors or a pickle of PyTorch.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn of_file(file: &Path) -> Result<Self, Error> {
+        Self::of_files(file.parent().unwrap_or(Path::new("")), &[file.to_owned()])
+    }
+
+    fn of_files(folder: &Path, files: &[PathBuf]) -> Result<Self, Error> {
         let mut checkpoint = Self {
             folder: folder.to_owned(),
             places: BTreeMap::new(),
@@ -66,30 +78,13 @@ impl Checkpoint {
             pickles: Vec::new(),
             words: BTreeMap::new(),
         };
-        for file in weight_files(folder)? {
+        for file in files {
             if file.extension().is_some_and(|end| end == "safetensors") {
-                checkpoint.add_safetensors(&file)?;
+                checkpoint.add_safetensors(file)?;
             } else {
-                checkpoint.add_pickle(&file)?;
+                checkpoint.add_pickle(file)?;
             }
         }
-        Ok(checkpoint)
-    }
-
-    /// The tensors of one safetensors file.
-    ///
-    /// # Errors
-    /// If it cannot be read.
-    pub fn of_file(file: &Path) -> Result<Self, Error> {
-        let folder = file.parent().unwrap_or(Path::new("")).to_owned();
-        let mut checkpoint = Self {
-            folder,
-            places: BTreeMap::new(),
-            taken: BTreeSet::new(),
-            pickles: Vec::new(),
-            words: BTreeMap::new(),
-        };
-        checkpoint.add_safetensors(file)?;
         Ok(checkpoint)
     }
 

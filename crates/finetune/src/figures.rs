@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use mindrail_core::metrics::{Confusion, ConfusionMatrix};
+use mindrail_core::metrics::{ConfusionMatrix, MacroOver, MultilabelCounts, PairCounts, sign_accuracy};
+use mindrail_model::kernel::softmax;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::loss::sigmoid;
 use crate::network::{Network, Sample};
 use crate::recipe::Figure;
 use crate::rendering::Encoded;
@@ -72,22 +74,20 @@ impl TaskFigures {
 /// The probabilities of a row of logits: of labels each its own, of classes and levels
 /// shares of 1. Scores stay as they are.
 pub fn probabilities(task: Task, logits: &[f32]) -> Vec<f32> {
-    let sigmoid = |z: &f32| 1.0 / (1.0 + (-z).exp());
     match task.kind() {
         TaskKind::Scalar => logits.to_vec(),
-        TaskKind::MultiLabel => logits.iter().map(sigmoid).collect(),
+        TaskKind::MultiLabel => logits.iter().map(|z| sigmoid(*z)).collect(),
         TaskKind::SingleLabel => {
-            let highest = logits.iter().copied().fold(f32::MIN, f32::max);
-            let powers: Vec<f32> = logits.iter().map(|z| (z - highest).exp()).collect();
-            let sum: f32 = powers.iter().sum();
-            powers.into_iter().map(|p| p / sum).collect()
+            let mut shares = logits.to_vec();
+            softmax(&mut shares);
+            shares
         }
         TaskKind::Ordinal => {
             // P(level > k) must fall with k; learnt biases need not, so each is held
             // below the one before.
             let mut above = vec![1.0];
             for z in logits {
-                above.push(sigmoid(z).min(above[above.len() - 1]));
+                above.push(sigmoid(*z).min(above[above.len() - 1]));
             }
             above.push(0.0);
             above.windows(2).map(|pair| pair[0] - pair[1]).collect()
@@ -173,26 +173,15 @@ fn task_figures(task: Task, rows: &[(&Target, &[Vec<f32>])]) -> TaskFigures {
 }
 
 fn labels(task: Task, rows: &[(&Target, &[Vec<f32>])], figures: &mut TaskFigures) {
-    let mut counts = vec![Confusion::default(); task.outputs()];
+    let mut counts = MultilabelCounts::new(task.outputs());
     for (target, logits) in rows {
         let Target::Labels(labels) = target else { continue };
-        for ((count, label), logit) in counts.iter_mut().zip(labels).zip(&logits[0]) {
-            match (*label >= 0.5, *logit >= 0.0) {
-                (true, true) => count.tp += 1,
-                (false, true) => count.fp += 1,
-                (true, false) => count.fn_ += 1,
-                (false, false) => count.tn += 1,
-            }
-        }
+        let gold: Vec<bool> = labels.iter().map(|label| *label >= 0.5).collect();
+        let called: Vec<bool> = logits[0].iter().map(|logit| *logit >= 0.0).collect();
+        counts.count(&gold, &called);
     }
-    figures.macro_f1 = Some(counts.iter().map(|c| c.f1()).sum::<f64>() / counts.len() as f64);
-    let all = counts.iter().fold(Confusion::default(), |a, b| Confusion {
-        tp: a.tp + b.tp,
-        fp: a.fp + b.fp,
-        fn_: a.fn_ + b.fn_,
-        tn: a.tn + b.tn,
-    });
-    figures.micro_f1 = Some(all.f1());
+    figures.macro_f1 = counts.macro_average(MacroOver::AllLabels).map(|averages| averages.f1);
+    figures.micro_f1 = Some(counts.micro().f1());
 }
 
 fn classes(task: Task, rows: &[(&Target, &[Vec<f32>])], figures: &mut TaskFigures) {
@@ -212,18 +201,21 @@ fn classes(task: Task, rows: &[(&Target, &[Vec<f32>])], figures: &mut TaskFigure
 }
 
 fn pairs(rows: &[(&Target, &[Vec<f32>])], figures: &mut TaskFigures) {
-    let (mut right, mut signs, mut signed) = (0, 0, 0);
+    let mut counts = PairCounts::default();
+    let (mut costs, mut are_unsafe) = (Vec::new(), Vec::new());
     for (target, logits) in rows {
         let (Target::Preference { better, unsafe_ }, [first, second]) = (target, logits) else { continue };
-        let scores = [first[0], second[0]];
-        right += usize::from(scores[*better] > scores[1 - better]);
-        for (score, is_unsafe) in scores.iter().zip(unsafe_.iter().flatten()) {
-            signed += 1;
-            signs += usize::from(if *is_unsafe { *score > 0.0 } else { *score < 0.0 });
+        let scores = [first[0], second[0]].map(f64::from);
+        if counts.count(scores[*better] - scores[1 - better]).is_none() {
+            return;
+        }
+        if let Some(flags) = unsafe_ {
+            costs.extend(scores);
+            are_unsafe.extend(flags);
         }
     }
-    figures.pair_accuracy = Some(f64::from(right as u32) / rows.len() as f64);
-    figures.sign_accuracy = (signed > 0).then(|| f64::from(signs as u32) / f64::from(signed));
+    figures.pair_accuracy = counts.accuracy();
+    figures.sign_accuracy = sign_accuracy(&costs, &are_unsafe);
 }
 
 #[cfg(test)]

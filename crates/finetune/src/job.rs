@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
+use mindrail_core::digest::sha256;
 use mindrail_model::random::Random;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -38,25 +39,9 @@ impl DataFile {
     }
 }
 
-/// The SHA-256 of a file, read piece by piece.
+/// The SHA-256 of a file.
 pub(crate) fn sha256_of(path: &Path) -> Result<String, Error> {
-    let mut file = std::fs::File::open(path).at(path)?;
-    let mut hasher = Sha256::new();
-    let mut piece = vec![0; 1 << 20];
-    loop {
-        match std::io::Read::read(&mut file, &mut piece).at(path)? {
-            0 => return Ok(hex(&hasher.finalize())),
-            read => hasher.update(&piece[..read]),
-        }
-    }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    mindrail_data::digest::sha256_of(path).at(path)
 }
 
 /// What is trained on what.
@@ -70,9 +55,9 @@ pub struct Job {
     pub data: Vec<PathBuf>,
     /// Files to choose the checkpoint by; a part of `data` is kept apart without them.
     pub dev: Vec<PathBuf>,
-    /// Whether those files are a test set, as the published reply recipe does it: the
-    /// bundle is marked.
-    pub select_on_test: SelectOn,
+    /// What those files are. The published reply recipe chooses on a test set; a bundle
+    /// that does is marked.
+    pub select_on: SelectOn,
     /// Where the run is written.
     pub output: PathBuf,
     /// Where it computes.
@@ -123,7 +108,9 @@ impl Job {
     /// If a file cannot be read, has no task of the recipe, or nothing remains.
     pub fn prepare(&self) -> Result<Prepared, Error> {
         let (mut notes, mut marks) = (Vec::new(), Vec::new());
-        let renderer = renderer(&self.base, &self.input(&mut notes)?)?;
+        let architecture = Architecture::read(&self.base)?;
+        self.must_fit(&architecture)?;
+        let renderer = renderer(&self.base, &self.input(&architecture, &mut notes))?;
         let (train, dev) = self.parts(&mut notes, &mut marks)?;
         let train = rendered(&renderer, train, "train", &mut notes)?;
         let dev = rendered(&renderer, dev, "dev", &mut notes)?;
@@ -157,8 +144,8 @@ impl Job {
     }
 
     /// The recipe's input, held to what the base reads.
-    fn input(&self, notes: &mut Vec<String>) -> Result<InputConfig, Error> {
-        let most = Architecture::read(&self.base)?.positions;
+    fn input(&self, architecture: &Architecture, notes: &mut Vec<String>) -> InputConfig {
+        let most = architecture.positions;
         let mut input = self.recipe.input.clone();
         if input.max_tokens > most {
             notes.push(format!(
@@ -167,7 +154,22 @@ impl Job {
             ));
             input.max_tokens = most;
         }
-        Ok(input)
+        input
+    }
+
+    /// Refuses what would train without ever learning, before anything long is done.
+    fn must_fit(&self, architecture: &Architecture) -> Result<(), Error> {
+        let model = &self.recipe.model;
+        if model.pooling == Pooling::Cls && !architecture.family.is_encoder() {
+            let found = "`cls` of a model whose first token sees nothing but itself";
+            return Err(Error::new("model.pooling", found, "`last` or `mean`, or an encoder as base"));
+        }
+        if model.adapter.is_some() && matches!(self.recipe.input.speakers, Speakers::Special { .. }) {
+            let found = "special tokens, whose rows stay frozen beside an adapter";
+            let expected = "speakers told in words, or full fine-tuning";
+            return Err(Error::new("input.speakers", found, expected));
+        }
+        Ok(())
     }
 
     /// What is trained on, and what chooses the checkpoint.
@@ -177,16 +179,18 @@ impl Job {
         marks: &mut Vec<String>,
     ) -> Result<(Vec<Example>, Vec<Example>), Error> {
         let data = &self.recipe.data;
-        let mut train = self.read(&self.data)?;
+        let tasks = self.recipe.tasks();
+        let read = |parts: &[&[PathBuf]]| {
+            rows::read_parts(parts, &tasks, data.read)
+                .map_err(|e| Error::new("data", e, "rows with a label of the recipe's tasks"))
+        };
+        // Read together, relatives in different files are of one family.
+        let mut parts = read(&[&self.data, &self.dev])?.into_iter().map(|part| good(part, notes));
+        let (train, dev) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
         if self.dev.is_empty() {
-            return rows::split(good(train, notes), data.dev_share, data.split_seed, data.split)
+            return rows::split(train, data.dev_share, data.split_seed, data.split)
                 .map_err(|e| Error::new("split", e, "a part to train on and a part to choose by"));
         }
-        // Read together, relatives in different files are of one family.
-        let of_train = train.len();
-        train = self.read(&[self.data.as_slice(), &self.dev].concat())?;
-        let dev = good(train.split_off(of_train), notes);
-        let train = good(train, notes);
         let families: BTreeSet<&str> = train.iter().map(|example| example.family.as_str()).collect();
         let related = dev.iter().filter(|example| families.contains(example.family.as_str())).count();
         if related > 0 {
@@ -196,11 +200,6 @@ impl Job {
             ));
         }
         Ok((train, dev))
-    }
-
-    fn read(&self, files: &[PathBuf]) -> Result<rows::Examples, Error> {
-        rows::read_all(files, &self.recipe.tasks(), self.recipe.data.read)
-            .map_err(|e| Error::new("data", e, "rows with a label of the recipe's tasks"))
     }
 
     /// By what a run that goes on is known: all that its numbers depend on.
@@ -213,11 +212,11 @@ impl Job {
             "base": prepared.base_files,
             "trained_on": prepared.trained_on.iter().map(|file| &file.sha256).collect::<Vec<_>>(),
             "selected_on": prepared.selected_on.iter().map(|file| &file.sha256).collect::<Vec<_>>(),
-            "select_on": self.select_on_test,
+            "select_on": self.select_on,
             "most_steps": self.most_steps,
             "device": format!("{:?}", self.device.location()),
         });
-        hex(&Sha256::digest(parts.to_string()))
+        sha256(parts.to_string().as_bytes())
     }
 
     /// A fresh model for a seed.
@@ -230,19 +229,7 @@ impl Job {
         let mut backbone = Backbone::load(&self.base, training, model.precision.dtype(), &self.device)?;
         backbone.grow_vocabulary(renderer.vocabulary_size())?;
         let mut random = Random::new(seed);
-        if model.pooling == Pooling::Cls && !backbone.architecture().family.is_encoder() {
-            let found = "`cls` of a model whose first token sees nothing but itself";
-            return Err(Error::new("model.pooling", found, "`last` or `mean`, or an encoder as base"));
-        }
         if let Some(config) = &model.adapter {
-            if matches!(self.recipe.input.speakers, Speakers::Special { .. }) {
-                let found = "special tokens, whose rows stay frozen beside an adapter";
-                return Err(Error::new(
-                    "input.speakers",
-                    found,
-                    "speakers told in words, or full fine-tuning",
-                ));
-            }
             backbone.adapt(AdapterSource::Fresh(config, &mut random))?;
         }
         let width = backbone.architecture().width;
@@ -317,6 +304,7 @@ fn rendered(
     notes: &mut Vec<String>,
 ) -> Result<Vec<Sample>, Error> {
     let (mut cut_inputs, mut cut_tokens, mut inputs, mut empty, mut same) = (0, 0, 0, 0, 0);
+    let mut gone = 0;
     let mut samples = Vec::with_capacity(examples.len());
     for example in examples {
         let encoded = example.inputs.iter().map(|input| renderer.render(input));
@@ -336,11 +324,17 @@ fn rendered(
         inputs += encoded.len();
         cut_inputs += encoded.iter().filter(|input| input.cut.tokens > 0).count();
         cut_tokens += encoded.iter().map(|input| input.cut.tokens).sum::<usize>();
+        gone += encoded.iter().filter(|input| input.cut.is_reply_gone).count();
         samples.push(Sample { inputs: encoded, targets: example.targets });
     }
     if cut_inputs > 0 {
         notes.push(format!(
             "{part}: {cut_inputs} of {inputs} inputs were too long; {cut_tokens} tokens of them were cut"
+        ));
+    }
+    if gone > 0 {
+        notes.push(format!(
+            "{part}: of {gone} inputs the whole reply was cut; truncation = \"newest_turns\" keeps it"
         ));
     }
     if empty > 0 {

@@ -4,10 +4,10 @@
 
 use std::path::Path;
 
-use candle_core::pickle::PthTensors;
-use candle_core::{DType, Device, Tensor};
+use candle_core::Device;
 use mindrail_core::calibration::Logistic;
 
+use crate::checkpoint::Checkpoint;
 use crate::error::{Error, IoContext as _};
 use crate::head::{Head, HeadConfig};
 use crate::model::{AdapterSource, Backbone, Training};
@@ -40,20 +40,11 @@ impl Published {
 }
 
 fn head(folder: &Path, config: &HeadConfig, width: usize, device: &Device) -> Result<Head, Error> {
-    let path = folder.join("classifier_head.pt");
-    let file = PthTensors::new(&path, None)
-        .map_err(|e| Error::new(path.display(), e, "a state dict that PyTorch has saved"))?;
+    let mut file = Checkpoint::of_file(&folder.join("classifier_head.pt"))?;
     let outputs = config.task.outputs();
-    let take = |name: &str, shape: &[usize]| -> Result<Tensor, Error> {
-        let tensor = file.get(name)?;
-        let at = || format!("{}: tensor `{name}`", path.display());
-        let tensor = tensor.ok_or_else(|| Error::new(at(), "nothing", format!("shape {shape:?}")))?;
-        if tensor.dims() != shape {
-            return Err(Error::new(at(), format!("shape {:?}", tensor.dims()), format!("shape {shape:?}")));
-        }
-        Ok(tensor.to_dtype(DType::F32)?.to_device(device)?)
-    };
-    Head::of_tensors(config, &take("weight", &[outputs, width])?, &take("bias", &[outputs])?)
+    let weight = file.take("weight", &[outputs, width])?.to_device(device)?;
+    let bias = file.take("bias", &[outputs])?.to_device(device)?;
+    Head::of_tensors(config, &weight, &bias)
 }
 
 fn aggregation(folder: &Path) -> Result<Option<Logistic>, Error> {

@@ -14,6 +14,7 @@ mod files;
 mod head;
 mod job;
 pub mod khp;
+pub mod labels;
 mod loss;
 pub mod model;
 mod network;

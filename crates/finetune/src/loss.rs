@@ -10,7 +10,7 @@ pub(crate) struct Loss {
     pub(crate) gradient: Vec<f32>,
 }
 
-fn sigmoid(x: f32) -> f32 {
+pub(crate) fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + (-x).exp())
 }
 

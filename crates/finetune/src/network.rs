@@ -61,15 +61,6 @@ impl Network {
         self.backbone.parameters_mut().into_iter().chain(heads).collect()
     }
 
-    /// How many numbers steps change, and how many there are.
-    pub fn sizes(&self) -> (usize, usize) {
-        let parameters = self.parameters();
-        let sum = |wanted: &dyn Fn(&Parameter) -> bool| {
-            parameters.iter().filter(|p| wanted(p)).map(|p| p.elements()).sum()
-        };
-        (sum(&Parameter::is_trained), sum(&|_| true))
-    }
-
     /// The logits of every input, head by head: heads x inputs x logits. A scalar head
     /// reads the last token whatever the pooling.
     ///
@@ -80,8 +71,7 @@ impl Network {
             return Ok(vec![Vec::new(); self.heads.len()]);
         }
         let pass = Pass::plain(self.backbone.dtype());
-        let batch = self.backbone.batch(inputs.iter().map(|i| (i.ids.as_slice(), i.types.as_slice())))?;
-        let (rows, _) = self.backbone.forward(&batch, &pass, Keep::Nothing)?;
+        let (batch, rows) = self.rows(inputs, &pass)?;
         self.heads
             .iter()
             .map(|head| {
@@ -96,10 +86,15 @@ impl Network {
     /// # Errors
     /// If an input cannot be read, or the device cannot go on.
     pub fn vectors(&self, inputs: &[&Encoded]) -> std::result::Result<Vec<Vec<f32>>, Error> {
-        let pass = Pass::plain(self.backbone.dtype());
-        let batch = self.backbone.batch(inputs.iter().map(|i| (i.ids.as_slice(), i.types.as_slice())))?;
-        let (rows, _) = self.backbone.forward(&batch, &pass, Keep::Nothing)?;
+        let (batch, rows) = self.rows(inputs, &Pass::plain(self.backbone.dtype()))?;
         Ok(Pooled::new(&rows, &batch, Reads::One(self.pooling))?.rows.to_vec2()?)
+    }
+
+    /// A row for every token of the inputs, and where they stand.
+    fn rows(&self, inputs: &[&Encoded], pass: &Pass) -> std::result::Result<(Batch, Tensor), Error> {
+        let batch = self.backbone.batch(inputs.iter().map(|i| (i.ids.as_slice(), i.types.as_slice())))?;
+        let (rows, _) = self.backbone.forward(&batch, pass, Keep::Nothing)?;
+        Ok((batch, rows))
     }
 
     fn pooling_of(&self, head: &Head) -> Reads {

@@ -118,8 +118,8 @@ pub enum Ties {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Figure {
-    /// Mean over labels of F1 at probability 0.5; a label without examples and without
-    /// calls counts 0, as in scikit-learn.
+    /// Mean over labels of F1 at probability 0.5, or over classes of the highest one; a
+    /// label without examples and without calls counts 0, as in scikit-learn.
     MacroF1,
     /// F1 over all labels together, at 0.5.
     MicroF1,
@@ -250,7 +250,8 @@ type Fault = (&'static str, String, &'static str);
 impl Figure {
     fn is_of(self, task: Task) -> bool {
         match self {
-            Self::MacroF1 | Self::MicroF1 => task.kind() == TaskKind::MultiLabel,
+            Self::MacroF1 => task.kind() != TaskKind::Scalar,
+            Self::MicroF1 => task.kind() == TaskKind::MultiLabel,
             Self::Accuracy => matches!(task.kind(), TaskKind::SingleLabel | TaskKind::Ordinal),
             Self::PairAccuracy => task.kind() == TaskKind::Scalar,
         }

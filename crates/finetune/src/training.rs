@@ -136,7 +136,7 @@ fn record(job: &Job, prepared: &Prepared) -> Result<(), Error> {
         "base_files": prepared.base_files,
         "trained_on": prepared.trained_on,
         "selected_on": prepared.selected_on,
-        "select_on": job.select_on_test,
+        "select_on": job.select_on,
         "rows": {"train": prepared.train.len(), "dev": prepared.dev.len()},
         "device": format!("{:?}", job.device.location()),
         "threads": rayon::current_num_threads(),
@@ -251,8 +251,12 @@ impl<'a> Run<'a> {
         let per_epoch = steps_per_epoch(self.job, self.prepared);
         let last = self.job.most_steps.map_or(self.total, |most| most.min(self.total));
         progress.begin(self.seed, self.standing.steps, last);
+        let mut order = Vec::new();
         while self.standing.steps < last {
-            let report = self.step(per_epoch)?;
+            if order.is_empty() || self.standing.steps.is_multiple_of(per_epoch) {
+                order = order_of(self.prepared.train.len(), self.seed, self.standing.steps / per_epoch);
+            }
+            let report = self.step(&order, per_epoch)?;
             self.log.step(&report)?;
             progress.step(&report);
             if self.standing.steps.is_multiple_of(per_epoch) || self.standing.steps == last {
@@ -266,11 +270,11 @@ impl<'a> Run<'a> {
         self.bundle()
     }
 
-    fn step(&mut self, per_epoch: usize) -> Result<StepReport, Error> {
+    /// One step over the next examples of an epoch's order.
+    fn step(&mut self, order: &[usize], per_epoch: usize) -> Result<StepReport, Error> {
         let begun = Instant::now();
         let training = &self.job.recipe.training;
         let step = self.standing.steps;
-        let order = order(self.prepared.train.len(), self.seed, step / per_epoch);
         let group = training.batch * training.accumulate;
         let from = (step % per_epoch) * group;
         let chosen = &order[from..order.len().min(from + group)];
@@ -335,7 +339,7 @@ impl<'a> Run<'a> {
         restore(&mut self.network, &mut best, "")?;
         let figures = self.standing.epochs.get(epoch.wrapping_sub(1)).cloned().unwrap_or_default();
         let mut marks = self.prepared.marks.clone();
-        if self.job.select_on_test == SelectOn::Test {
+        if self.job.select_on == SelectOn::Test {
             marks.push("the checkpoint was chosen on a test set: its figures there flatter".to_owned());
         }
         if let Some(most) = self.job.most_steps.filter(|most| *most < self.total) {
@@ -354,7 +358,7 @@ fn steps_per_epoch(job: &Job, prepared: &Prepared) -> usize {
 }
 
 /// The order of the examples in an epoch.
-fn order(count: usize, seed: u64, epoch: usize) -> Vec<usize> {
+fn order_of(count: usize, seed: u64, epoch: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..count).collect();
     Random::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(epoch as u64)).shuffle(&mut order);
     order

@@ -7,15 +7,11 @@
 //! protocol are counted. Neither is ever silently left out of a report.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
-use std::fs;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use mindrail_core::taxonomy::{Signal, Taxonomy};
 use mindrail_data::sets::{self, DataSet, KhpRow, Row, Sample, SignalFlags, Vocabulary};
 use mindrail_data::table::DataError;
-use sha2::{Digest as _, Sha256};
 
 use crate::protocol::Protocol;
 use crate::protocol::crisis::{self, Crisis, LabelledDialogue};
@@ -159,20 +155,7 @@ fn stem(file: &Path) -> String {
 /// # Errors
 /// [`SourceError::Io`].
 pub fn sha256_of(file: &Path) -> Result<String, SourceError> {
-    let error = |source| SourceError::Io { file: file.to_owned(), source };
-    let mut open = fs::File::open(file).map_err(error)?;
-    let (mut hash, mut piece) = (Sha256::new(), vec![0; 1 << 16]);
-    loop {
-        let read = open.read(&mut piece).map_err(error)?;
-        if read == 0 {
-            break;
-        }
-        hash.update(&piece[..read]);
-    }
-    Ok(hash.finalize().iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    }))
+    mindrail_data::digest::sha256_of(file).map_err(|source| SourceError::Io { file: file.to_owned(), source })
 }
 
 /// The slices of a row, without those that it does not know.

@@ -11,7 +11,6 @@ use mindrail_core::assessor::Assessor as _;
 use mindrail_core::guard::Guard;
 use mindrail_core::policy::{Policy, PolicyInForce};
 use mindrail_finetune::assessor::AnyAssessor;
-use mindrail_finetune::rows::Task;
 use mindrail_lab::bench::{GateError, Setting, TextInReport, report, section_over_runs};
 use mindrail_lab::report::{Colour, Report, SystemIdentity, html, markdown, summary, terminal};
 use mindrail_lab::run::{Existing, Plan, Repair, RunFolder, Usage};
@@ -137,19 +136,14 @@ pub(super) fn run<P: Benched + FromSamples>(protocol: &P, args: &Common) -> anyh
 
 /// Refuses a fine-tuned model that a protocol asks for what the embedded one beside it would
 /// say.
-fn must_be_trained_for(assessor: &AnyAssessor, protocol: &str) -> anyhow::Result<()> {
-    let tasks: &[Task] = match protocol {
-        "distress" => &[Task::Signals, Task::Risk],
-        "crisis" => &[Task::Onsets],
-        "reply" => &[Task::ReplyClass],
-        _ => &[Task::BeaverHarms, Task::Harms, Task::Severity, Task::Reward, Task::Cost],
-    };
-    if tasks.iter().any(|task| assessor.was_trained_for(*task)) {
+fn must_be_trained_for<P: Benched>(assessor: &AnyAssessor) -> anyhow::Result<()> {
+    if P::TASKS.iter().any(|task| assessor.was_trained_for(*task)) {
         return Ok(());
     }
-    let names = tasks.iter().map(|task| task.wire()).collect::<Vec<_>>().join(", ");
+    let names = P::TASKS.iter().map(|task| task.wire()).collect::<Vec<_>>().join(", ");
     bail!(
-        "--system: found a model that was trained for none of {names}, which the {protocol} protocol asks for"
+        "--system: found a model that was trained for none of {names}, which the {} protocol asks for",
+        P::NAME
     )
 }
 
@@ -164,7 +158,7 @@ fn system<P: Benched + FromSamples>(
     Ok(match &args.system {
         System::Bundle(folder) => {
             let assessor = assessor(folder.as_deref(), &args.computing)?;
-            must_be_trained_for(&assessor, P::NAME)?;
+            must_be_trained_for::<P>(&assessor)?;
             let manifest = match &assessor {
                 AnyAssessor::FineTuned(one) => {
                     let manifest = one.bundle().manifest();

@@ -13,7 +13,12 @@ use mindrail_core::calibration::{
     ThresholdTarget,
 };
 use mindrail_core::probability::Probability;
-use mindrail_lab::calibrate::{FitFile, FitReport, Fitted, HeadReport, ScoreFigures, SelectionFile, fit};
+use mindrail_finetune::bundle::FineTuned;
+use mindrail_finetune::labels::LabelCalibration;
+use mindrail_lab::calibrate::{
+    BundleRows, FitFile, FitReport, Fitted, HeadReport, ScoreFigures, SelectionFile, fit,
+};
+use serde::Serialize;
 
 use crate::commands::number;
 
@@ -48,6 +53,10 @@ pub(super) struct Fitting {
     #[arg(long, value_name = "TARGET")]
     target: Option<ThresholdTarget>,
 
+    /// With --bundle, what the thresholds of labels are chosen for. [default: f1]
+    #[arg(long, value_name = "TARGET", requires = "bundle")]
+    label_target: Option<ThresholdTarget>,
+
     /// Make an abstain band: miss=0.02,false=0.1 and, if wished, delta=0.05 and of=class
     /// (limits of misses among high-risk rows and false alarms among low-risk rows) or
     /// of=calls (of errors among rows called low, and called high).
@@ -59,7 +68,7 @@ pub(super) struct Fitting {
     #[arg(long, value_name = "PROBABILITY")]
     floor: Option<Floor>,
 
-    /// Rows of each class from which on a language has a threshold of its own.
+    /// Rows of each class from which on a language, or a label, has a threshold of its own.
     /// [default: 30]
     #[arg(long, value_name = "ROWS")]
     least_per_class: Option<usize>,
@@ -159,6 +168,18 @@ impl Fitting {
         Ok(fit(files, selected, &self.options(kind, c))?)
     }
 
+    /// Thresholds of the labels of a fine-tuned model.
+    pub(super) fn label_thresholds(
+        &self,
+        rows: &BundleRows,
+        model: &FineTuned,
+        selected: &[SelectionFile],
+    ) -> anyhow::Result<Option<LabelCalibration>> {
+        let target = self.label_target.unwrap_or(ThresholdTarget::MaxF1);
+        let least = self.least_per_class.unwrap_or(LEAST_PER_CLASS);
+        Ok(rows.label_thresholds(model, selected, target, least)?)
+    }
+
     /// The files that selected the checkpoint.
     pub(super) fn selection(&self) -> anyhow::Result<Vec<SelectionFile>> {
         let read = |path: &PathBuf| Ok(SelectionFile::read(path, &crate::input::bytes(path)?));
@@ -200,9 +221,9 @@ impl Fitting {
     }
 }
 
-/// Writes a calibration to a file.
-pub(super) fn write_to(path: &Path, calibration: &SignalCalibration) -> anyhow::Result<()> {
-    let text = serde_json::to_string_pretty(calibration)? + "\n";
+/// Writes what was chosen to a file.
+pub(super) fn write_to(path: &Path, chosen: &impl Serialize) -> anyhow::Result<()> {
+    let text = serde_json::to_string_pretty(chosen)? + "\n";
     fs::write(path, text).with_context(|| format!("{}", path.display()))
 }
 
@@ -335,7 +356,7 @@ fn thresholds(calibration: &SignalCalibration) -> Vec<String> {
     lines
 }
 
-fn interval(estimate: &Estimate) -> String {
+pub(super) fn interval(estimate: &Estimate) -> String {
     format!("{:.3} [{:.3}, {:.3}]", estimate.value, estimate.low, estimate.high)
 }
 

@@ -2,6 +2,7 @@
 //! probabilities, and whether a threshold fits the score that it is used with; or a
 //! calibration in a file, fitted out of fold.
 
+mod bundle;
 mod fitting;
 mod sweep;
 
@@ -9,9 +10,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use indicatif::ProgressBar;
-use mindrail_finetune::bundle::CALIBRATION;
 use mindrail_lab::calibrate::{CalibrateOptions, calibrate, read_rows, rows_of_bundle, selection_of_bundle};
 
+use self::bundle::CalibratedBundle;
 use self::fitting::Fitting;
 use super::{Computing, Exit, number, print, share};
 
@@ -46,8 +47,9 @@ use super::{Computing, Exit, number, print, share};
 /// (en, fr, mix), and one column `risk` in place of the signals. See
 /// docs/CALIBRATION.md.
 ///
-/// With `--bundle`, FILE holds labelled conversations, of any data set that has a label of
-/// risk; the fine-tuned model scores them, and the calibration goes into its bundle. Rows
+/// With `--bundle`, FILE holds labelled conversations or replies of any data set; the
+/// fine-tuned model scores them, and what they have labels for goes into its bundle: the
+/// calibration of risk, and a threshold for each signal, onset, reply class and harm. Rows
 /// that trained the model or chose its checkpoint are refused.
 ///
 /// Examples:
@@ -126,7 +128,8 @@ impl Calibrate {
         })
     }
 
-    /// Scores the file with a fine-tuned model, fits, and writes into its bundle.
+    /// Scores the file with a fine-tuned model, fits what the rows have labels for, and
+    /// writes it into the bundle.
     fn fit_bundle(&self, folder: &Path) -> anyhow::Result<String> {
         let model = self.computing.open(folder)?;
         let fitting = self.fitting.clone().unwrap_or_default();
@@ -136,22 +139,17 @@ impl Calibrate {
             bar.set_position(done as u64);
         });
         bar.finish_and_clear();
+        let rows = rows?;
         let selected = [selection_of_bundle(&model), fitting.selection()?].concat();
-        let mut fitted = fitting.fit_rows(&[rows?], &selected, self.inverse_penalty)?;
-        fitted.calibration.model = Some(model.sha256().to_owned());
-        // Rows are compared by what the model read of them, not by ids or texts.
-        fitted.report.findings.retain(|word| !word.contains("only the content as a whole was compared"));
-        fitted.report.findings.push(
-            "Each row was compared with the inputs that trained the model or chose its checkpoint; none was among them."
-                .to_owned(),
-        );
-        let path = fitting.written().map_or_else(|| folder.join(CALIBRATION), Path::to_owned);
-        fitting::write_to(&path, &fitted.calibration)?;
-        Ok(if self.json {
-            serde_json::to_string_pretty(&fitted)? + "\n"
-        } else {
-            fitting::drawn(&fitted, Some(&path))
-        })
+        let risk = (!rows.risk.rows.is_empty())
+            .then(|| fitting.fit_rows(std::slice::from_ref(&rows.risk), &selected, self.inverse_penalty))
+            .transpose()?
+            .map(|fitted| fitted.of_model(model.sha256()));
+        let labels = fitting.label_thresholds(&rows, &model, &selected)?;
+        let found = CalibratedBundle { risk, labels };
+        let into = fitting.written().is_none().then_some(folder);
+        found.write(into, fitting.written())?;
+        if self.json { found.json() } else { Ok(found.drawn(into, fitting.written())) }
     }
 
     fn fit(&self, fitting: &Fitting, name: &str, bytes: &[u8]) -> anyhow::Result<String> {

@@ -139,7 +139,7 @@ impl Recipe {
             base: self.base.context("--base is missing")?,
             data: self.data,
             dev: if is_test { self.select_on_test } else { self.dev },
-            select_on_test: if is_test { SelectOn::Test } else { SelectOn::Dev },
+            select_on: if is_test { SelectOn::Test } else { SelectOn::Dev },
             output: self.output.context("--output is missing")?,
             device: mindrail_finetune::device(&self.device)?,
             most_steps: self.most_steps,
@@ -183,8 +183,7 @@ fn told(summary: &Summary, job: &Job) -> String {
         let bundle = job.output.join(format!("seed-{}", seed.seed)).join("bundle");
         lines.push(format!("seed {}: epoch {} kept, {}", seed.seed, seed.epoch, bundle.display()));
     }
-    let on =
-        if job.select_on_test == SelectOn::Test { "the test set that chose" } else { "the data that chose" };
+    let on = if job.select_on == SelectOn::Test { "the test set that chose" } else { "the data that chose" };
     lines.push(format!("on {on} the checkpoint, {} seeds:", summary.seeds.len()));
     let figure = |spread: &Spread| {
         let deviation = spread.deviation.map_or_else(String::new, |d| format!(" (deviation {d:.4})"));

@@ -15,6 +15,7 @@ mod aggregation;
 mod by_language;
 mod fit;
 mod isotonic;
+mod labels;
 mod map;
 mod monotone;
 mod signal;
@@ -38,6 +39,7 @@ pub use aggregation::{Aggregation, AggregationKind};
 pub use by_language::{LanguageThreshold, LanguageThresholds, ThresholdRow, ThresholdSource};
 pub use fit::{FitError, Logistic, fit_logistic, fit_logistic_to};
 pub use isotonic::{Isotonic, Knot, KnotsError};
+pub use labels::{LabelColumn, LabelThreshold, LabelThresholds};
 pub use map::{CalibrationMap, CalibrationMapKind};
 pub use monotone::fit_monotone_logistic;
 pub use signal::{

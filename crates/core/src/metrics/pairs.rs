@@ -57,6 +57,15 @@ pub struct PairCounts {
 }
 
 impl PairCounts {
+    /// Counts a pair by its gap; `None`, and nothing counted, when that is NaN.
+    pub fn count(&mut self, gap: f64) -> Option<()> {
+        let order = gap.partial_cmp(&0.0)?;
+        self.right += usize::from(order.is_gt());
+        self.ties += usize::from(order.is_eq());
+        self.pairs += 1;
+        Some(())
+    }
+
     /// right / pairs; `None` without pairs.
     pub fn accuracy(self) -> Option<f64> {
         (self.pairs > 0).then(|| ratio(self.right, self.pairs))
@@ -76,11 +85,7 @@ impl PreferenceCounts {
     pub fn from_pairs(pairs: &[PreferencePair]) -> Option<Self> {
         let mut counts = Self::default();
         for pair in pairs {
-            let own = &mut counts.strata[pair.stratum.index()];
-            let order = pair.gap.partial_cmp(&0.0)?;
-            own.right += usize::from(order.is_gt());
-            own.ties += usize::from(order.is_eq());
-            own.pairs += 1;
+            counts.strata[pair.stratum.index()].count(pair.gap)?;
         }
         Some(counts)
     }

@@ -3,6 +3,7 @@
 //! The backward pass makes the weights anew: keeping them costs memory that grows with
 //! the square of the length, and they are cheap.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use candle_core::{DType, Result, Tensor};
@@ -115,6 +116,11 @@ impl Attention {
         Ok([made(d_q, q)?, made(d_k, k)?, made(d_v, v)?])
     }
 
+    /// Where a head's part of a dropout mask begins, in both forms.
+    fn mask_place(&self, tokens: &Range<usize>, head: usize) -> u32 {
+        ((tokens.start * self.heads + head) as u32).wrapping_mul(0x0001_0001)
+    }
+
     fn kv_of(&self, head: usize) -> usize {
         head * self.kv_heads / self.heads
     }
@@ -137,7 +143,7 @@ impl Attention {
             keys: head_rows(k, kv_width, &task.tokens, kv, self.head),
             values: head_rows(v, kv_width, &task.tokens, kv, self.head),
             tokens: task.tokens.len(),
-            first: ((task.tokens.start * self.heads + task.head) as u32).wrapping_mul(0x0001_0001),
+            first: self.mask_place(&task.tokens, task.head),
             attention: *self,
         }
     }
@@ -215,8 +221,10 @@ impl HeadTask<'_> {
         let mut d_weights = vec![0.0; tokens * tokens];
         matmul_alone(&mut d_weights, d_out, self.values.transposed());
         self.dropped(dropout, &mut d_weights);
-        let mut kept = weights.clone();
-        self.dropped(dropout, &mut kept);
+        let mut kept = Cow::Borrowed(&weights);
+        if dropout.is_some() {
+            self.dropped(dropout, kept.to_mut());
+        }
         let scale = self.attention.scale();
         for (d, row) in d_weights.chunks_exact_mut(tokens).zip(weights.chunks_exact(tokens)) {
             softmax_row_backward(row, scale, d);
@@ -269,8 +277,7 @@ impl Attention {
         let mut mask = vec![1.0; self.heads * count];
         if let Some(Dropout { share, seed }) = dropout {
             for (head, part) in mask.chunks_exact_mut(count).enumerate() {
-                let first = ((tokens.start * self.heads + head) as u32).wrapping_mul(0x0001_0001);
-                drop_out(part, seed, first, share);
+                drop_out(part, seed, self.mask_place(tokens, head), share);
             }
         }
         Tensor::from_vec(mask, like.shape(), like.device())

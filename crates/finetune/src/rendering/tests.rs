@@ -341,7 +341,7 @@ fn cuts_at_either_side_are_the_librarys() {
             let found = render.render(&said(&[user(text)])).unwrap();
             assert_eq!(found.ids, tokenizer.encode(text, true).unwrap().get_ids());
             let whole = library(&file).encode(text, true).unwrap().len();
-            assert_eq!(found.cut, Cut { turns: 0, tokens: whole - max });
+            assert_eq!(found.cut, Cut { tokens: whole - max, ..Cut::default() });
         }
     }
 }
@@ -411,16 +411,40 @@ fn the_oldest_turns_go_first_and_the_newest_of_the_user_and_the_reply_last() {
         (8, "+o-pqr", 2, 18),
         (6, "+o-p", 2, 20),
     ] {
-        assert_eq!(newest_turns(max, &input), (text.to_owned(), Cut { turns, tokens }), "{max}");
+        assert_eq!(
+            newest_turns(max, &input),
+            (text.to_owned(), Cut { turns, tokens, ..Cut::default() }),
+            "{max}"
+        );
     }
 }
 
 #[test]
 fn an_answer_to_the_newest_user_turn_goes_before_it() {
     let input = said(&[assistant("fghij"), user("klmno"), assistant("abcde")]);
-    assert_eq!(newest_turns(10, &input), ("+klmno-e".to_owned(), Cut { turns: 1, tokens: 10 }));
-    assert_eq!(newest_turns(9, &input), ("+klmno".to_owned(), Cut { turns: 2, tokens: 12 }));
-    assert_eq!(newest_turns(7, &input), ("+lmno".to_owned(), Cut { turns: 2, tokens: 13 }));
+    assert_eq!(
+        newest_turns(10, &input),
+        ("+klmno-e".to_owned(), Cut { turns: 1, tokens: 10, ..Cut::default() })
+    );
+    assert_eq!(
+        newest_turns(9, &input),
+        ("+klmno".to_owned(), Cut { turns: 2, tokens: 12, ..Cut::default() })
+    );
+    assert_eq!(newest_turns(7, &input), ("+lmno".to_owned(), Cut { turns: 2, tokens: 13, ..Cut::default() }));
+}
+
+#[test]
+fn a_reply_of_which_the_right_side_leaves_nothing_is_told() {
+    let right =
+        InputConfig { truncation: Truncation::Right, max_tokens: 20, ..config(Layout::Pair, Speakers::None) };
+    let render = renderer(&bert(&Slots::Free), right);
+    let is_gone = |context: &str, reply: &str| {
+        render.render(&Input::reply(&[user(context)], reply)).unwrap().cut.is_reply_gone
+    };
+    assert!(!is_gone("a a a", "b b"));
+    assert!(!is_gone(&"a ".repeat(16), "b b"));
+    assert!(is_gone(&"a ".repeat(17), "b b"));
+    assert!(!is_gone(&"a ".repeat(17), ""), "there was none");
 }
 
 #[test]

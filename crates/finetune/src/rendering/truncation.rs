@@ -13,6 +13,8 @@ pub struct Cut {
     pub turns: usize,
     /// Tokens, those of whole turns with their tags included.
     pub tokens: usize,
+    /// Whether nothing is left of the text of the reply that is judged.
+    pub is_reply_gone: bool,
 }
 
 /// The newest user turn keeps this part of the length, a quarter, before the reply's
@@ -23,6 +25,7 @@ impl Parts {
     /// Cuts the parts to a length.
     pub(super) fn cut(&mut self, rule: Truncation, length: usize) -> Cut {
         let sizes = self.segments().map(|segment| segment.len()).collect::<Vec<_>>();
+        let had_reply = self.has_words_of_the_reply();
         let total = sizes.iter().sum::<usize>();
         let excess = total.saturating_sub(length);
         if excess == 0 {
@@ -34,7 +37,8 @@ impl Parts {
             Truncation::Right => cut_right(self.segments(), excess),
             Truncation::LongestFirst => self.cut_longest(excess),
         }
-        let mut cut = Cut { turns: 0, tokens: total };
+        let is_reply_gone = had_reply && !self.has_words_of_the_reply();
+        let mut cut = Cut { turns: 0, tokens: total, is_reply_gone };
         for (segment, before) in self.segments().zip(sizes) {
             cut.tokens -= segment.len();
             let is_gone = segment.len() == 0 && before > 0 && segment.owner != Owner::Frame;
@@ -45,6 +49,10 @@ impl Parts {
 
     fn segments(&mut self) -> impl DoubleEndedIterator<Item = &mut Segment> {
         self.first.iter_mut().chain(self.second.iter_mut().flatten())
+    }
+
+    fn has_words_of_the_reply(&mut self) -> bool {
+        self.segments().any(|segment| segment.owner == Owner::Reply && !segment.body.is_empty())
     }
 
     fn cut_oldest_turns(&mut self, mut excess: usize, length: usize) {

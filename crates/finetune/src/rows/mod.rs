@@ -23,7 +23,7 @@ use mindrail_core::language::{Language, LanguageCounts};
 use mindrail_core::reader::plain_text;
 
 pub use self::read::{
-    Examples, MissingSignals, ReadOptions, RowsError, Transcripts, read, read_all, tasks_of,
+    Examples, MissingSignals, ReadOptions, RowsError, Transcripts, read, read_all, read_parts, tasks_of,
 };
 pub use self::split::{SplitBy, SplitError, split};
 pub use self::task::{Target, Task, TaskKind};

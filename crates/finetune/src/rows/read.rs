@@ -114,13 +114,35 @@ pub fn read_all<P: AsRef<Path>>(
     wanted: &BTreeSet<Task>,
     options: ReadOptions,
 ) -> Result<Examples, RowsError> {
+    Ok(read_parts(&[paths], wanted, options)?.into_iter().flatten().collect())
+}
+
+/// Reads files in parts, such as those to train on and those to choose by: one list of
+/// examples for each part, and relatives in different parts are of one family too.
+///
+/// # Errors
+/// As [`read`], for any of the files.
+pub fn read_parts<P: AsRef<Path>>(
+    parts: &[&[P]],
+    wanted: &BTreeSet<Task>,
+    options: ReadOptions,
+) -> Result<Vec<Examples>, RowsError> {
     let mut reading = Reading { wanted, options, members: Vec::new(), found: Vec::new() };
-    for path in paths {
-        let path = path.as_ref();
-        let prefix = if paths.len() > 1 { format!("{}:", stem(path)) } else { String::new() };
-        reading.file(path, &prefix)?;
+    let is_one = parts.iter().map(|part| part.len()).sum::<usize>() == 1;
+    let mut ends = Vec::new();
+    for part in parts {
+        for path in *part {
+            let path = path.as_ref();
+            let prefix = if is_one { String::new() } else { format!("{}:", stem(path)) };
+            reading.file(path, &prefix)?;
+        }
+        ends.push(reading.found.len());
     }
-    Ok(reading.finish())
+    let mut found = reading.finish();
+    let mut examples: Vec<Examples> = ends.iter().rev().skip(1).map(|end| found.split_off(*end)).collect();
+    examples.push(found);
+    examples.reverse();
+    Ok(examples)
 }
 
 fn stem(path: &Path) -> String {

@@ -103,6 +103,19 @@ impl Task {
         }
     }
 
+    /// Whether it is asked of a reply; the others are asked of a conversation.
+    pub const fn is_of_reply(self) -> bool {
+        match self {
+            Self::Signals | Self::Risk | Self::Onsets => false,
+            Self::ReplyClass
+            | Self::BeaverHarms
+            | Self::Harms
+            | Self::Severity
+            | Self::Reward
+            | Self::Cost => true,
+        }
+    }
+
     /// The names of its outputs on the wire, in their order. A task of one output has
     /// no taxonomy; the output is called as the task.
     pub fn labels(self) -> Vec<&'static str> {

@@ -19,7 +19,7 @@ pub(crate) fn base(name: &str) -> PathBuf {
 
 /// Keeps what was told, and may die in a step.
 #[derive(Default)]
-struct Kept {
+pub(crate) struct Kept {
     losses: Vec<f32>,
     notes: Vec<String>,
     dies_in: Option<usize>,
@@ -159,7 +159,7 @@ pub(crate) fn job(folder: &TempDir, name: &str) -> Job {
         base: base(base_name),
         data: vec![path],
         dev: Vec::new(),
-        select_on_test: SelectOn::Dev,
+        select_on: SelectOn::Dev,
         output: folder.path().join("run"),
         device: Device::Cpu,
         most_steps: None,
@@ -288,7 +288,7 @@ fn a_checkpoint_that_a_test_set_chose_is_marked_as_such() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut job = job(&folder, "reply-bert");
     job.dev = job.data.clone();
-    job.select_on_test = SelectOn::Test;
+    job.select_on = SelectOn::Test;
     job.most_steps = Some(2);
     let mut kept = Kept::default();
     run(&job, &mut kept);
@@ -322,6 +322,50 @@ fn a_bundle_whose_file_was_changed_is_refused() {
     let opening = Opening { device: &Device::Cpu, base: None, precision: None };
     let error = FineTuned::open(&bundle, &opening).expect_err("refused").to_string();
     assert!(error.contains("heads.safetensors") && error.contains("SHA-256"), "{error}");
+}
+
+#[test]
+fn what_would_train_without_ever_learning_is_refused_before_data_are_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut cls = job(&folder, "reply-bert");
+    cls.base = base("qwen2");
+    let mut tags = job(&folder, "khp");
+    tags.recipe.input.speakers = mindrail_finetune::rendering::Speakers::tags();
+    for (mut job, named) in [(cls, "model.pooling"), (tags, "input.speakers")] {
+        job.data = vec![folder.path().join("nowhere.json")];
+        let error = train(&job, EventFiles::None, &mut Kept::default()).expect_err("refused").to_string();
+        assert!(error.contains(named), "{error}");
+        assert!(!job.output.exists(), "a refused training leaves no folder");
+    }
+}
+
+#[test]
+fn pairs_that_are_one_input_once_they_are_cut_are_left_out_and_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut job = job(&folder, "pku-reward");
+    let same = serde_json::json!({
+        "prompt": "day 99?", "response_0": "talk", "response_1": "talk", "is_response_0_safe": true,
+        "is_response_1_safe": false, "better_response_id": 0, "safer_response_id": 0,
+    });
+    let text = std::fs::read_to_string(&job.data[0]).expect("rows");
+    std::fs::write(&job.data[0], format!("{text}{same}\n")).expect("written");
+    let with = job.prepare().expect("data");
+    assert!(with.notes.iter().any(|note| note.contains("1 pairs are the same twice")), "{:?}", with.notes);
+    assert_eq!(with.train.len() + with.dev.len(), 24);
+    job.data.clear();
+}
+
+#[test]
+fn relatives_of_dev_in_train_are_a_mark_of_the_bundle() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut job = job(&folder, "pku-reward");
+    // The same questions with other replies: other inputs, and one family each.
+    let text = std::fs::read_to_string(&job.data[0]).expect("rows").replace("talk", "walk");
+    let dev = folder.path().join("dev.jsonl");
+    std::fs::write(&dev, text).expect("written");
+    job.dev = vec![dev];
+    let marks = job.prepare().expect("data").marks.join("; ");
+    assert!(marks.contains("24 of 24 rows of dev have relatives in train"), "{marks}");
 }
 
 #[test]

@@ -44,6 +44,18 @@ pub struct SelectionFile {
     pub ids: HashSet<String>,
     /// [`text_digest`] of its conversations; empty where it holds none.
     pub texts: HashSet<String>,
+    /// How rows to calibrate on were compared with its rows.
+    pub compared: Compared,
+}
+
+/// How rows are compared with those of a file that selected the checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compared {
+    /// By their ids or texts, as far as the file has any.
+    ByRow,
+    /// By what the model reads of them, when it scored them; see
+    /// [`super::rows_of_bundle`].
+    ByModel,
 }
 
 impl SelectionFile {
@@ -52,7 +64,13 @@ impl SelectionFile {
     /// [`Self::has_rows`] says so.
     pub fn read(path: &Path, bytes: &[u8]) -> Self {
         let file = path.display().to_string();
-        let mut found = Self { file, sha256: sha256(bytes), ids: HashSet::new(), texts: HashSet::new() };
+        let mut found = Self {
+            file,
+            sha256: sha256(bytes),
+            ids: HashSet::new(),
+            texts: HashSet::new(),
+            compared: Compared::ByRow,
+        };
         if let Ok((_, samples)) = sets::read(path, None) {
             samples.flatten().for_each(|sample| found.add(&sample));
         } else if let Ok(rows) = read_fit_rows(&found.file, bytes) {

@@ -7,7 +7,7 @@ use mindrail_core::calibration::{
 use mindrail_core::language::Language;
 use mindrail_core::probability::Probability;
 
-use super::disjoint::SelectionFile;
+use super::disjoint::{Compared, SelectionFile};
 use super::fitting::FitReport;
 
 pub(super) fn findings(
@@ -224,13 +224,16 @@ fn selection(selected: &[SelectionFile]) -> Vec<String> {
                 .to_owned(),
         ];
     }
-    let unread = selected.iter().filter(|file| !file.has_rows());
-    unread
-        .map(|file| {
-            format!(
-                "Of {} only the content as a whole was compared: its rows have no ids or texts to read.",
-                file.file
-            )
-        })
-        .collect()
+    let by_model = selected.iter().any(|file| file.compared == Compared::ByModel).then(|| {
+        "Each row was compared with the inputs that trained the model or chose its checkpoint; none was among them."
+            .to_owned()
+    });
+    let unread = selected.iter().filter(|file| file.compared == Compared::ByRow && !file.has_rows());
+    let unread = unread.map(|file| {
+        format!(
+            "Of {} only the content as a whole was compared: its rows have no ids or texts to read.",
+            file.file
+        )
+    });
+    unread.chain(by_model).collect()
 }

@@ -74,6 +74,15 @@ pub struct Fitted {
     pub report: FitReport,
 }
 
+impl Fitted {
+    /// The same with the model that gave the outputs, by the SHA-256 of its manifest.
+    #[must_use]
+    pub fn of_model(mut self, sha256: &str) -> Self {
+        self.calibration.model = Some(sha256.to_owned());
+        self
+    }
+}
+
 /// How a calibration was come to. All figures are on out-of-fold scores unless they say
 /// otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -522,6 +531,7 @@ mod tests {
             sha256: "b".repeat(64),
             ids: ["row-7".to_owned()].into(),
             texts: [].into(),
+            compared: super::super::Compared::ByRow,
         };
         let error = fit(&[file(rows(100, 0))], &[selected], &options()).unwrap_err();
         let expected = "1 rows of fit.csv, the first of them row 8, are in dev.csv";

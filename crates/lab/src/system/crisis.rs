@@ -7,6 +7,7 @@ use mindrail_core::guard::Guard;
 use mindrail_core::report::TurnReportScores;
 use mindrail_core::taxonomy::{CrisisLabel, Taxonomy as _};
 use mindrail_finetune::assessor::AnyAssessor;
+use mindrail_finetune::rows::Task;
 use mindrail_llm::extract::{Shape, extract};
 use serde_json::{Value, json};
 
@@ -17,6 +18,8 @@ use crate::protocol::Outcome;
 use crate::protocol::crisis::{Crisis, CrisisPrediction, TurnAnswer};
 
 impl Benched for Crisis {
+    const TASKS: &'static [Task] = &[Task::Onsets];
+
     fn by_guard(&self, guard: &Guard<'_, AnyAssessor>, item: &ItemOf<Self>) -> Option<CrisisPrediction> {
         let report = guard_report(guard, &item.input);
         if is_unevaluated(&report, None) {

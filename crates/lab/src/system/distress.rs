@@ -3,6 +3,7 @@
 use mindrail_core::guard::Guard;
 use mindrail_core::taxonomy::{Scores, Signal, Taxonomy as _};
 use mindrail_finetune::assessor::AnyAssessor;
+use mindrail_finetune::rows::Task;
 use mindrail_llm::extract::{Shape, extract};
 use serde_json::{Value, json};
 
@@ -13,6 +14,8 @@ use crate::protocol::Outcome;
 use crate::protocol::distress::{Distress, DistressPrediction};
 
 impl Benched for Distress {
+    const TASKS: &'static [Task] = &[Task::Signals, Task::Risk];
+
     fn by_guard(&self, guard: &Guard<'_, AnyAssessor>, item: &ItemOf<Self>) -> Option<DistressPrediction> {
         let report = guard_report(guard, &item.input);
         if is_unevaluated(&report, None) {

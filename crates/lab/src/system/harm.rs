@@ -43,6 +43,9 @@ fn answer_of(gold: &HarmGold) -> Value {
 }
 
 impl Benched for Harm {
+    const TASKS: &'static [Task] =
+        &[Task::BeaverHarms, Task::Harms, Task::Severity, Task::Reward, Task::Cost];
+
     fn by_guard(&self, guard: &Guard<'_, AnyAssessor>, item: &ItemOf<Self>) -> Option<HarmPrediction> {
         let mut report = guard_report(guard, &whole(&item.input));
         let last = report.turns.pop()?;

@@ -17,6 +17,7 @@ mod shots;
 use mindrail_core::conversation::{Conversation, Role};
 use mindrail_core::guard::Guard;
 use mindrail_finetune::assessor::AnyAssessor;
+use mindrail_finetune::rows::Task;
 use serde_json::Value;
 
 use crate::prompt::Prompt;
@@ -33,6 +34,9 @@ pub type ItemOf<P> = Item<<P as Protocol>::Input, <P as Protocol>::Gold>;
 
 /// A protocol whose items can be put to the guard and to a language model.
 pub trait Benched: Protocol {
+    /// What it asks for: a model must have been trained for one of them at least.
+    const TASKS: &'static [Task];
+
     /// What the guard says of an item; none where it could not evaluate it.
     fn by_guard(&self, guard: &Guard<'_, AnyAssessor>, item: &ItemOf<Self>) -> Option<Self::Prediction>;
 

@@ -7,6 +7,7 @@ use mindrail_core::guard::Guard;
 use mindrail_core::report::TurnReportScores;
 use mindrail_core::taxonomy::{ReplyClass, Taxonomy as _};
 use mindrail_finetune::assessor::AnyAssessor;
+use mindrail_finetune::rows::Task;
 use serde_json::{Value, json};
 
 use super::guarded::{guard_report, is_unevaluated};
@@ -34,6 +35,8 @@ fn triple(input: &ReplyInput, label: &str) -> String {
 }
 
 impl Benched for Reply {
+    const TASKS: &'static [Task] = &[Task::ReplyClass];
+
     fn by_guard(&self, guard: &Guard<'_, AnyAssessor>, item: &ItemOf<Self>) -> Option<ReplyPrediction> {
         let mut report = guard_report(guard, &whole(&item.input));
         let last = report.turns.pop()?;

@@ -7,6 +7,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::kernel::{AdamStep, adam_update};
 use crate::parameters::Parameters;
 
 const BETA1: f32 = 0.9;
@@ -91,20 +92,20 @@ impl AdamW {
         let correction2 = 1.0 - BETA2.powi(self.steps as i32);
         for slot in &mut self.slots {
             let rate = slot.rate * factor;
-            let step = rate / correction1;
-            let root = 1.0 / correction2.sqrt();
-            let keep = 1.0 - rate * slot.decay;
+            let step = AdamStep {
+                shrink,
+                betas: (BETA1, BETA2),
+                rate: rate / correction1,
+                root: 1.0 / correction2.sqrt(),
+                epsilon: EPSILON,
+                keep: 1.0 - rate * slot.decay,
+            };
             values[slot.place.clone()]
                 .par_chunks_mut(CHUNK)
                 .zip(gradients[slot.place.clone()].par_chunks(CHUNK))
                 .zip(slot.first.par_chunks_mut(CHUNK).zip(slot.second.par_chunks_mut(CHUNK)))
                 .for_each(|((value, gradient), (first, second))| {
-                    for i in 0..value.len() {
-                        let g = gradient[i] * shrink;
-                        first[i] = BETA1 * first[i] + (1.0 - BETA1) * g;
-                        second[i] = BETA2 * second[i] + (1.0 - BETA2) * g * g;
-                        value[i] = value[i] * keep - step * first[i] / (second[i].sqrt() * root + EPSILON);
-                    }
+                    adam_update(step, value, gradient, first, second);
                 });
         }
     }
