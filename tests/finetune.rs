@@ -289,3 +289,99 @@ fn a_model_of_replies_alone_is_given_thresholds_of_its_classes() {
     let ran = folder.run(&["calibrate", &new, "--label-target", "f1"]);
     assert!(ran.code == Some(2) && ran.stderr.contains("--bundle"), "{}", ran.stderr);
 }
+
+/// A configuration of distillation in small, with the corpus's labels beside the teacher.
+fn distillation(base: &str) -> String {
+    let text = std::fs::read_to_string(repository("configs/distill.toml")).expect("readable");
+    let settings = text.split("# Sources with labels.").next().expect("settings");
+    let mut config = [
+        ("base = \"base/all-MiniLM-L6-v2\"", format!("base = {base:?}")),
+        ("output = \"runs/distilled\"", "output = \"distilled\"".to_owned()),
+        ("epochs = 5", "epochs = 1".to_owned()),
+        ("first_trained_layer = 3", "first_trained_layer = 5".to_owned()),
+        ("folds = 3", "folds = 2".to_owned()),
+    ]
+    .into_iter()
+    .fold(settings.to_owned(), |text, (from, to)| {
+        assert!(text.contains(from), "{from}");
+        text.replace(from, &to)
+    });
+    for (kind, name, fold) in [("train", "short_s", 0), ("train", "train_t", 1), ("dev", "train_v", 0)] {
+        let path = repository(&format!("corpus/{name}.jsonl")).display().to_string();
+        let _ = writeln!(
+            config,
+            "[[{kind}]]\npath = {path:?}\nkind = \"corpus\"\nlicence = \"Apache-2.0\"\nfold = {fold}\n\
+             weight = 1.0\nwide_weight = 1.0\n"
+        );
+    }
+    config
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+fn a_fine_tuned_model_teaches_the_embedded_architecture_which_is_then_served_as_any_bundle() {
+    let minilm = repository("base/all-MiniLM-L6-v2");
+    if !minilm.is_dir() {
+        eprintln!("SKIPPED: {} is not here; docs/FINETUNING.md says where it comes from", minilm.display());
+        return;
+    }
+    let folder = Folder::new();
+    let teacher = trained(&folder, &["--epochs", "2"]).display().to_string();
+    folder.write("distill.toml", distillation(&minilm.display().to_string()));
+    let ran = folder.run(&["train", "distill", "--teacher", &teacher, "--config", "distill.toml"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let card = folder.read("distilled/bundle/MODEL_CARD.md");
+    assert!(card.contains("khp 42-"), "the card names its teacher: {card}");
+    let input = folder.write("new.csv", conversations(500, 4)).display().to_string();
+    let ran = folder.run(&[
+        "score",
+        "--input",
+        &input,
+        "--text-column",
+        "text",
+        "--output",
+        "scores.jsonl",
+        "--bundle",
+        "distilled/bundle",
+    ]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let scores = folder.read("scores.jsonl");
+    let lines = scores.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    assert_eq!(lines.filter(|line| line["model"]["name"] == "mindrail-distilled").count(), 4);
+}
+
+#[test]
+fn a_score_without_a_taxonomy_is_shown_below_its_reply() {
+    let folder = Folder::new();
+    let pair = |i: usize| {
+        serde_json::json!({
+            "prompt": format!("day {i}?"), "response_0": format!("talk {i}"),
+            "response_1": format!("be unkind {i}"), "is_response_0_safe": true,
+            "is_response_1_safe": false, "better_response_id": 0, "safer_response_id": 0,
+        })
+        .to_string()
+    };
+    let pairs = (0..24).map(pair).collect::<Vec<_>>().join("\n");
+    let data = folder.write("pairs.jsonl", pairs).display().to_string();
+    let run = folder.path("run").display().to_string();
+    let ran = folder.run(&[
+        "train",
+        "recipe",
+        "pku-reward",
+        "--base",
+        &base("llama"),
+        "--data",
+        &data,
+        "--most-steps",
+        "1",
+        "--output",
+        &run,
+    ]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let bundle = folder.path("run/seed-42/bundle").display().to_string();
+    let chat = folder.write("chat.txt", "user: day 3?\nassistant: talk\n").display().to_string();
+    let ran = folder.run(&["check", &chat, "--bundle", &bundle]);
+    let shown = ran.stdout.lines().find(|line| line.trim_start().starts_with("reward "));
+    let value = shown.and_then(|line| line.trim().strip_prefix("reward ")?.parse::<f32>().ok());
+    assert!(value.is_some_and(f32::is_finite), "{}{}", ran.stdout, ran.stderr);
+}

@@ -32,6 +32,8 @@ pub(crate) struct Timeline<'a> {
 
 const EXCERPT: usize = 46;
 const BAR: usize = 10;
+/// Values of a turn that are shown.
+const VALUES: usize = 3;
 
 #[derive(Clone, Copy)]
 enum Tone {
@@ -180,6 +182,7 @@ impl Display for Timeline<'_> {
         writeln!(f, "{name}: {} turns\n", self.report.turns.len())?;
         for turn in &self.report.turns {
             self.turn(f, turn)?;
+            values(f, &turn.values)?;
         }
         writeln!(f)?;
         self.verdict(f)?;
@@ -187,6 +190,19 @@ impl Display for Timeline<'_> {
         self.resources(f)?;
         self.closing(f)
     }
+}
+
+/// Scores that no taxonomy has a place for, the highest first, on a line of their own.
+fn values(f: &mut Formatter<'_>, values: &BTreeMap<String, f32>) -> fmt::Result {
+    if values.is_empty() {
+        return Ok(());
+    }
+    let mut found: Vec<_> = values.iter().collect();
+    found.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+    let shown: Vec<String> =
+        found.iter().take(VALUES).map(|(name, value)| format!("{name} {value:.2}")).collect();
+    let more = if found.len() > VALUES { ", …" } else { "" };
+    writeln!(f, "{:>19}{}{more}", "", shown.join(", "))
 }
 
 fn explanation(f: &mut Formatter<'_>, reason: &Explanation<UserAction>, depth: usize) -> fmt::Result {

@@ -25,7 +25,7 @@ use crate::error::{Error, IoContext as _};
 use crate::figures::probabilities;
 use crate::job::sha256_of;
 use crate::labels::{LABEL_TASKS, LabelCalibration};
-use crate::rendering::Cut;
+use crate::rendering::{Cut, Left};
 use crate::rows::{Input, Task};
 
 /// Version of the layout of [`FineTunedState`].
@@ -132,11 +132,11 @@ impl FineTunedAssessor {
     }
 
     /// Probabilities, or scores, of every task of an input, and what was cut of it. None
-    /// where nothing is left of the reply that was to be judged.
+    /// where nothing is left of the text that was to be judged.
     fn asked(&self, input: &Input) -> Result<(BTreeMap<Task, Vec<f32>>, Cut), Error> {
         let encoded = self.model.renderer().render(input);
         let encoded = encoded.map_err(|e| Error::new("a turn", e, "text that the tokenizer reads"))?;
-        if encoded.ids.is_empty() || encoded.cut.is_reply_gone {
+        if encoded.ids.is_empty() || encoded.cut.judged == Left::Nothing {
             return Ok((BTreeMap::new(), encoded.cut));
         }
         let logits = self.model.network().logits(&[&encoded])?;
@@ -189,11 +189,12 @@ impl FineTunedAssessor {
         } else {
             Input::conversation([state.turns.as_slice(), std::slice::from_ref(turn)].concat())
         })?;
-        if cut.tokens > 0 {
+        // What stood before was read in its own time; a cut there is no cut of this turn.
+        if cut.judged != Left::Whole {
             let reason = NotEvaluatedReason::Truncated;
             assessment.not_evaluated.push(NotEvaluated { turn: Some(assessment.index), reason });
         }
-        if cut.is_reply_gone && self.decides_replies() {
+        if cut.judged == Left::Nothing && self.decides(turn.role) {
             assessment.scores = TurnScores::None;
             return Ok(());
         }
@@ -206,10 +207,14 @@ impl FineTunedAssessor {
         Ok(())
     }
 
-    /// Whether a reply's scores are held to thresholds of this model, which say nothing of
+    /// Whether a turn's scores are held to thresholds of this model, which say nothing of
     /// the embedded model's.
-    fn decides_replies(&self) -> bool {
-        self.has(Task::ReplyClass) || self.has(Task::Harms)
+    fn decides(&self, role: Role) -> bool {
+        match role {
+            Role::User => self.model.risk_task().is_some() || self.has(Task::Onsets),
+            Role::Assistant => self.has(Task::ReplyClass) || self.has(Task::Harms),
+            Role::System => false,
+        }
     }
 
     /// Takes off what the embedded model could not read, where none of a turn's scores that

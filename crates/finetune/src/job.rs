@@ -16,7 +16,7 @@ use crate::head::{Head, HeadSource, Pooling};
 use crate::model::{AdapterSource, Architecture, Backbone, Training};
 use crate::network::{Network, Sample};
 use crate::recipe::Recipe;
-use crate::rendering::{InputConfig, Renderer, Speakers};
+use crate::rendering::{InputConfig, Left, Renderer, Speakers};
 use crate::rows::{self, Example};
 
 /// A file that was read, by its content.
@@ -324,7 +324,7 @@ fn rendered(
         inputs += encoded.len();
         cut_inputs += encoded.iter().filter(|input| input.cut.tokens > 0).count();
         cut_tokens += encoded.iter().map(|input| input.cut.tokens).sum::<usize>();
-        gone += encoded.iter().filter(|input| input.cut.is_reply_gone).count();
+        gone += encoded.iter().filter(|input| input.cut.judged == Left::Nothing).count();
         samples.push(Sample { inputs: encoded, targets: example.targets });
     }
     if cut_inputs > 0 {
@@ -334,7 +334,7 @@ fn rendered(
     }
     if gone > 0 {
         notes.push(format!(
-            "{part}: of {gone} inputs the whole reply was cut; truncation = \"newest_turns\" keeps it"
+            "{part}: of {gone} inputs the whole text that is judged was cut; truncation = \"newest_turns\" keeps it"
         ));
     }
     if empty > 0 {

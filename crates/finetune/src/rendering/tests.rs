@@ -341,7 +341,7 @@ fn cuts_at_either_side_are_the_librarys() {
             let found = render.render(&said(&[user(text)])).unwrap();
             assert_eq!(found.ids, tokenizer.encode(text, true).unwrap().get_ids());
             let whole = library(&file).encode(text, true).unwrap().len();
-            assert_eq!(found.cut, Cut { tokens: whole - max, ..Cut::default() });
+            assert_eq!(found.cut, Cut { turns: 0, tokens: whole - max, judged: Left::Part });
         }
     }
 }
@@ -424,27 +424,36 @@ fn an_answer_to_the_newest_user_turn_goes_before_it() {
     let input = said(&[assistant("fghij"), user("klmno"), assistant("abcde")]);
     assert_eq!(
         newest_turns(10, &input),
-        ("+klmno-e".to_owned(), Cut { turns: 1, tokens: 10, ..Cut::default() })
+        ("+klmno-e".to_owned(), Cut { turns: 1, tokens: 10, judged: Left::Part })
     );
     assert_eq!(
         newest_turns(9, &input),
-        ("+klmno".to_owned(), Cut { turns: 2, tokens: 12, ..Cut::default() })
+        ("+klmno".to_owned(), Cut { turns: 2, tokens: 12, judged: Left::Nothing })
     );
-    assert_eq!(newest_turns(7, &input), ("+lmno".to_owned(), Cut { turns: 2, tokens: 13, ..Cut::default() }));
+    assert_eq!(
+        newest_turns(7, &input),
+        ("+lmno".to_owned(), Cut { turns: 2, tokens: 13, judged: Left::Nothing })
+    );
 }
 
 #[test]
-fn a_reply_of_which_the_right_side_leaves_nothing_is_told() {
-    let right =
-        InputConfig { truncation: Truncation::Right, max_tokens: 20, ..config(Layout::Pair, Speakers::None) };
-    let render = renderer(&bert(&Slots::Free), right);
-    let is_gone = |context: &str, reply: &str| {
-        render.render(&Input::reply(&[user(context)], reply)).unwrap().cut.is_reply_gone
+fn what_is_left_of_the_judged_text_is_told() {
+    let left = |truncation, layout, context: &str, reply: Option<&str>| {
+        let config = InputConfig { truncation, max_tokens: 20, ..config(layout, Speakers::None) };
+        let turns = [user(context)];
+        let input = reply.map_or_else(|| said(&turns), |reply| Input::reply(&turns, reply));
+        renderer(&bert(&Slots::Free), config).render(&input).unwrap().cut.judged
     };
-    assert!(!is_gone("a a a", "b b"));
-    assert!(!is_gone(&"a ".repeat(16), "b b"));
-    assert!(is_gone(&"a ".repeat(17), "b b"));
-    assert!(!is_gone(&"a ".repeat(17), ""), "there was none");
+    let (pair, lines) = (Layout::Pair, Layout::Transcript);
+    let right = |context: usize| left(Truncation::Right, pair, &"a ".repeat(context), Some("b b"));
+    assert_eq!([3, 15, 16, 17].map(right), [Left::Whole, Left::Whole, Left::Part, Left::Nothing]);
+    assert_eq!(left(Truncation::Right, pair, &"a ".repeat(17), Some("")), Left::Whole, "there was none");
+    // The newest turn may be cut; what stood before it is no matter of this turn's.
+    assert_eq!(left(Truncation::NewestTurns, lines, &"a ".repeat(30), None), Left::Part);
+    let older = said(&[user(&"a ".repeat(30)), user("b b")]);
+    let config = InputConfig { max_tokens: 20, ..config(lines, Speakers::None) };
+    let cut = renderer(&bert(&Slots::Free), config).render(&older).unwrap().cut;
+    assert!(cut.tokens > 0 && cut.judged == Left::Whole, "{cut:?}");
 }
 
 #[test]

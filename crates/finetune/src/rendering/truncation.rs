@@ -13,8 +13,31 @@ pub struct Cut {
     pub turns: usize,
     /// Tokens, those of whole turns with their tags included.
     pub tokens: usize,
-    /// Whether nothing is left of the text of the reply that is judged.
-    pub is_reply_gone: bool,
+    /// What is left of the text that is judged: of the reply, or else of the newest turn.
+    pub judged: Left,
+}
+
+/// What is left of a text.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Left {
+    /// All of it.
+    #[default]
+    Whole,
+    /// Some of it.
+    Part,
+    /// Nothing: what a model says then is of other words.
+    Nothing,
+}
+
+impl Left {
+    const fn of(before: usize, after: usize) -> Self {
+        match after {
+            _ if after == before => Self::Whole,
+            0 => Self::Nothing,
+            _ => Self::Part,
+        }
+    }
 }
 
 /// The newest user turn keeps this part of the length, a quarter, before the reply's
@@ -25,7 +48,7 @@ impl Parts {
     /// Cuts the parts to a length.
     pub(super) fn cut(&mut self, rule: Truncation, length: usize) -> Cut {
         let sizes = self.segments().map(|segment| segment.len()).collect::<Vec<_>>();
-        let had_reply = self.has_words_of_the_reply();
+        let judged = self.judged();
         let total = sizes.iter().sum::<usize>();
         let excess = total.saturating_sub(length);
         if excess == 0 {
@@ -37,8 +60,8 @@ impl Parts {
             Truncation::Right => cut_right(self.segments(), excess),
             Truncation::LongestFirst => self.cut_longest(excess),
         }
-        let is_reply_gone = had_reply && !self.has_words_of_the_reply();
-        let mut cut = Cut { turns: 0, tokens: total, is_reply_gone };
+        let judged = Left::of(judged, self.judged());
+        let mut cut = Cut { turns: 0, tokens: total, judged };
         for (segment, before) in self.segments().zip(sizes) {
             cut.tokens -= segment.len();
             let is_gone = segment.len() == 0 && before > 0 && segment.owner != Owner::Frame;
@@ -51,8 +74,9 @@ impl Parts {
         self.first.iter_mut().chain(self.second.iter_mut().flatten())
     }
 
-    fn has_words_of_the_reply(&mut self) -> bool {
-        self.segments().any(|segment| segment.owner == Owner::Reply && !segment.body.is_empty())
+    /// Tokens of the text that is judged.
+    fn judged(&mut self) -> usize {
+        self.segments().rfind(|segment| segment.owner != Owner::Frame).map_or(0, |last| last.body.len())
     }
 
     fn cut_oldest_turns(&mut self, mut excess: usize, length: usize) {

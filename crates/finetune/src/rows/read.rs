@@ -52,7 +52,7 @@ pub enum RowsError {
     /// The file cannot be read, or is of no known data set.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// The file's data set, or every row of the file, has none of the wanted tasks.
+    /// The file's data set has none of the wanted tasks.
     #[error(
         "{file}: found the data set {set}, which has {}, expected one with {}",
         names(has), names(wanted), file = .file.display()
@@ -64,6 +64,19 @@ pub enum RowsError {
         set: &'static str,
         /// The tasks for which it has labels.
         has: Vec<Task>,
+        /// The tasks that were asked for.
+        wanted: Vec<Task>,
+    },
+    /// The data set has a wanted task, but no row of this file has a label of it.
+    #[error(
+        "{file}: found rows of the data set {set} without any label of {}, expected some with",
+        names(wanted), file = .file.display()
+    )]
+    NoLabel {
+        /// The file.
+        file: PathBuf,
+        /// The name of its data set.
+        set: &'static str,
         /// The tasks that were asked for.
         wanted: Vec<Task>,
     },
@@ -168,14 +181,10 @@ struct Reading<'a> {
 impl Reading<'_> {
     fn file(&mut self, path: &Path, prefix: &str) -> Result<(), RowsError> {
         let set = RowReader::open(path, None)?.set();
-        let no_task = RowsError::NoTask {
-            file: path.to_owned(),
-            set: set.wire(),
-            has: tasks_of(set).to_vec(),
-            wanted: self.wanted.iter().copied().collect(),
-        };
+        let (file, name) = (path.to_owned(), set.wire());
+        let wanted = self.wanted.iter().copied().collect();
         if !tasks_of(set).iter().any(|task| self.wanted.contains(task)) {
-            return Err(no_task);
+            return Err(RowsError::NoTask { file, set: name, has: tasks_of(set).to_vec(), wanted });
         }
         let before = self.found.len();
         match family_rule(set) {
@@ -184,7 +193,10 @@ impl Reading<'_> {
         }
         // The set has the task and its rows do not, as copies of BeaverTails without
         // categories: training on nothing must not look like training.
-        if self.found.len() == before { Err(no_task) } else { Ok(()) }
+        if self.found.len() == before {
+            return Err(RowsError::NoLabel { file, set: name, wanted });
+        }
+        Ok(())
     }
 
     fn rows(

@@ -471,5 +471,5 @@ fn the_samples_of_pku_are_read() {
     assert_eq!((count(&found, Task::Reward), count(&found, Task::Harms)), (3, 6));
     // This copy of BeaverTails holds the flag alone, and no categories to learn.
     let Some(path) = shared("data/harm/beavertails_30k_test.jsonl") else { return };
-    assert!(matches!(read(&path, &every_task(), ReadOptions::default()), Err(RowsError::NoTask { .. })));
+    assert!(matches!(read(&path, &every_task(), ReadOptions::default()), Err(RowsError::NoLabel { .. })));
 }

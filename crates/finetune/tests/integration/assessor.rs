@@ -165,6 +165,19 @@ fn a_reply_that_was_cut_away_is_not_judged() {
 }
 
 #[test]
+fn a_context_that_is_cut_is_no_cut_of_the_turn() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let assessor = assessor(&folder, "reply-bert");
+    let mut state = assessor.start();
+    let turns = [said(&"day after day ".repeat(300)), said("hello")];
+    turns.iter().for_each(|turn| drop(assessor.push(&mut state, turn).expect("its own state")));
+    let reply = Turn { role: Role::Assistant, text: "tell me more".to_owned() };
+    let judged = assessor.push(&mut state, &reply).expect("its own state");
+    assert!(matches!(judged.scores, TurnScores::Assistant(_)));
+    assert!(judged.not_evaluated.is_empty(), "{:?}", judged.not_evaluated);
+}
+
+#[test]
 fn a_calibration_that_is_none_is_refused_and_states_of_other_models_too() {
     let (folder, other) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     let assessor = assessor(&folder, "khp");
