@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import platform
+import random
 import statistics
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 OURS = ROOT / "target/release/examples/finetune_speed"
 TRAINING = [(16, 64), (16, 128)]
+BUDGET = 4096
 INFERENCE = [(1, 32), (1, 128), (1, 512), (8, 32), (8, 128), (32, 32), (32, 128), (32, 512)]
 
 
@@ -80,6 +82,78 @@ def onnx_inference(path, batch, tokens, steps, threads):
     return timed(lambda: session.run(None, given), steps)
 
 
+def batches(lengths, way):
+    """Indices in batches: as they come, 32 at a time, or sorted and filled up to a budget of
+    tokens with padding, which is text-embeddings-inference's way."""
+    if way == "padded":
+        return [list(range(i, min(i + 32, len(lengths)))) for i in range(0, len(lengths), 32)]
+    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    found = [[]]
+    for i in order:
+        if found[-1] and (len(found[-1]) + 1) * lengths[found[-1][0]] > BUDGET:
+            found.append([])
+        found[-1].append(i)
+    return found
+
+
+def mixed(engine, base, file, steps, threads):
+    """One pass over inputs of many lengths, padded within each batch."""
+    import numpy
+
+    lengths = [int(line) for line in Path(file).read_text().split()]
+    runtime, way = engine.split("-")[1:]
+    run = torch_runner(base) if runtime == "torch" else onnx_runner(base, threads)
+    given = []
+    for batch in batches(lengths, way):
+        mask = numpy.zeros((len(batch), max(lengths[i] for i in batch)), dtype=numpy.int64)
+        for row, i in enumerate(batch):
+            mask[row, : lengths[i]] = 1
+        given.append((numpy.random.randint(200, 30000, mask.shape).astype(numpy.int64) * mask, mask))
+    return timed(lambda: [run(ids, mask) for ids, mask in given], steps)
+
+
+def torch_runner(base):
+    import torch
+    from transformers import AutoModel
+
+    model = AutoModel.from_pretrained(base, attn_implementation="sdpa", dtype=torch.float32, add_pooling_layer=False).eval()
+
+    def run(ids, mask):
+        with torch.inference_mode():
+            mask = torch.from_numpy(mask)
+            rows = model(input_ids=torch.from_numpy(ids), attention_mask=mask).last_hidden_state
+            (rows * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+
+    return run
+
+
+def onnx_runner(path, threads):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return lambda ids, mask: session.run(None, {"input_ids": ids, "attention_mask": mask})
+
+
+def real_lengths(base, path):
+    """Token counts of the corpus's dev conversations, cut at 512, in a file."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(f"{base}/tokenizer.json")
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    texts = [
+        "\n".join(turn["text"] for turn in json.loads(line)["turns"])
+        for name in ("short_dev_p", "dev_f")
+        for line in (ROOT / f"corpus/{name}.jsonl").open()
+    ]
+    lengths = [min(len(tokenizer.encode(text).ids), 512) for text in texts]
+    random.Random(7).shuffle(lengths)
+    Path(path).write_text("".join(f"{length}\n" for length in lengths))
+    return lengths
+
+
 def timed(step, steps):
     times = []
     for round_ in range(steps + 3):
@@ -122,9 +196,16 @@ def random_bert_base(folder):
 
 def child(arguments):
     """One measurement of a Python engine, printed as JSON."""
-    engine, base, batch, tokens, steps, threads = arguments
-    batch, tokens, steps, threads = int(batch), int(tokens), int(steps), int(threads)
-    if engine == "onnxruntime":
+    engine, base, *shape, steps, threads = arguments
+    steps, threads = int(steps), int(threads)
+    batch, tokens = map(int, shape) if len(shape) == 2 else (0, 0)
+    if engine.startswith("mixed"):
+        if "torch" in engine:
+            import torch
+
+            torch.set_num_threads(threads)
+        times = mixed(engine, base, shape[0], steps, threads)
+    elif engine == "onnxruntime":
         times = onnx_inference(base, batch, tokens, steps, threads)
     else:
         import torch
@@ -140,27 +221,30 @@ def child(arguments):
     print(json.dumps({"ms": times, "peak_mib": peak / 1024}))
 
 
-def measure(engine, base, batch, tokens, steps, threads):
-    """The times of an engine and the most memory it held."""
+def measure(engine, base, shape, steps, threads):
+    """The times of an engine and the most memory it held. A shape is batch and tokens, or a
+    file of lengths."""
     environment = dict(os.environ, OMP_NUM_THREADS=str(threads), RAYON_NUM_THREADS=str(threads))
     if engine.startswith("mindrail"):
-        command = [str(OURS), engine.split("-")[-1], base, str(batch), str(tokens), str(steps)]
+        command = [str(OURS), engine.split("-")[-1], base, *map(str, shape), str(steps)]
     else:
-        command = [sys.executable, __file__, "--child", engine, base, *map(str, (batch, tokens, steps, threads))]
+        command = [sys.executable, __file__, "--child", engine, base, *map(str, (*shape, steps, threads))]
     out = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
     found = json.loads(out.strip().splitlines()[-1])
     return found["ms"], found["peak_mib"]
 
 
-def cell(engines, batch, tokens, threads, rounds, steps):
+def cell(engines, shape, threads, rounds, steps):
     """Medians of every engine, measured in turn."""
     times, peaks = {}, {}
     for _ in range(rounds):
         for name, base in engines:
-            ms, peak = measure(name, base, batch, tokens, steps, threads)
+            ms, peak = measure(name, base, shape, steps, threads)
             times.setdefault(name, []).extend(ms)
             peaks[name] = max(peaks.get(name, 0), peak)
-    row = {"batch": batch, "tokens": tokens, "threads": threads}
+    row = {"threads": threads}
+    if len(shape) == 2:
+        row = {"batch": shape[0], "tokens": shape[1], **row}
     for name, _ in engines:
         row[name] = {"ms": round(statistics.median(times[name]), 2), "peak_mib": round(peaks[name])}
     print(row, flush=True)
@@ -180,11 +264,11 @@ def main():
     arguments = parser.parse_args()
     rounds = 1 if arguments.quick else arguments.rounds
     base = arguments.base
-    report = {"machine": machine(), "rounds": {"training": rounds, "inference": 1}, "steps": arguments.steps, "warm_up": 3, "training": [], "inference": {}}
+    report = {"machine": machine(), "rounds": {"training": rounds, "inference": 1}, "steps": arguments.steps, "warm_up": 3, "training": [], "inference": {}, "mixed": {}}
     engines = [("mindrail-train", base), ("torch-sdpa", base), ("torch-eager", base)]
     for batch, tokens in TRAINING:
         for threads in arguments.threads:
-            report["training"].append(cell(engines, batch, tokens, threads, rounds, arguments.steps))
+            report["training"].append(cell(engines, (batch, tokens), threads, rounds, arguments.steps))
     with tempfile.TemporaryDirectory() as folder:
         models = {"MiniLM": base}
         if not arguments.quick:
@@ -195,11 +279,23 @@ def main():
             export(path, onnx)
             engines = [("mindrail-infer", path), ("torch-infer", path), ("onnxruntime", onnx)]
             report["inference"][name] = [
-                cell(engines, batch, tokens, max(arguments.threads), 1, arguments.steps)
+                cell(engines, (batch, tokens), max(arguments.threads), 1, arguments.steps)
                 for batch, tokens in INFERENCE
                 if name == "MiniLM" or batch * tokens <= 4096
             ]
+            report["mixed"][name] = mixed_cell(base, path, onnx, folder, arguments)
     Path(arguments.output).write_text(json.dumps(report, indent=1) + "\n")
+
+
+def mixed_cell(base, path, onnx, folder, arguments):
+    lengths = real_lengths(base, f"{folder}/lengths")
+    engines = [
+        ("mindrail-mixed", path), ("mixed-torch-padded", path), ("mixed-torch-budget", path),
+        ("mixed-onnx-budget", onnx),
+    ]
+    row = cell(engines, (f"{folder}/lengths",), max(arguments.threads), 1, 3)
+    ordered = sorted(lengths)
+    return {"inputs": len(lengths), "tokens": sum(lengths), "median": ordered[len(ordered) // 2], **row}
 
 
 def machine():

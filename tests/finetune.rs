@@ -235,10 +235,19 @@ fn a_calibration_goes_into_the_bundle_and_refuses_rows_that_trained_it() {
     let written: Value =
         serde_json::from_str(&folder.read("run/seed-42/bundle/calibration.json")).expect("a calibration");
     assert_eq!(written["fitted_on"][0]["rows"], 60);
+    // Copies of the label, which the recipe lets stand for signals that nobody gave, choose none.
+    let unlabelled = conversations(300, 60).lines().fold(String::new(), |text, line| {
+        let row = line.split_once(",\"{").map_or(line.to_owned(), |(row, _)| format!("{row},\"[]\""));
+        text + &row + "\n"
+    });
+    let unlabelled = folder.write("unlabelled.csv", unlabelled).display().to_string();
+    let more = ["--aggregation", "logistic", "--map", "none", "--target", "f1", "--label-target", "f1"];
+    let ran = folder.run(&[&["calibrate", &unlabelled, "--bundle", &bundle], more.as_slice()].concat());
+    assert!(ran.code == Some(1) && ran.stderr.contains("no label with a threshold"), "{}", ran.stderr);
     // `hopelessness` is on 30 of the 60 rows, the other signals on none.
     let written = folder.read("run/seed-42/bundle/label_thresholds.json");
     let written: Value = serde_json::from_str(&written).expect("thresholds");
-    let of = |label: &str| &written["tasks"]["signals"]["labels"][label];
+    let of = |label: &str| &written["tasks"]["signals"]["thresholds"]["labels"][label];
     assert!(of("hopelessness")["threshold"]["value"].is_number(), "{written}");
     assert_eq!((of("testing")["positives"].as_u64(), of("testing")["threshold"].is_null()), (Some(0), true));
 }
@@ -260,10 +269,13 @@ fn a_model_of_replies_alone_is_given_thresholds_of_its_classes() {
     };
     let data = folder.write("train.json", replies(0, 40)).display().to_string();
     let run = folder.path("run").display().to_string();
+    // The recipe for a laptop, which chooses its epoch by the macro F1 of classes.
+    let recipe = repository("configs/reply-minilm.toml").display().to_string();
     let ran = folder.run(&[
         "train",
         "recipe",
-        "reply-bert",
+        "--recipe",
+        &recipe,
         "--base",
         &base("bert"),
         "--data",
@@ -282,7 +294,7 @@ fn a_model_of_replies_alone_is_given_thresholds_of_its_classes() {
     assert!(ran.code == Some(1) && ran.stderr.contains("40 of 40 rows"), "{}", ran.stderr);
     let ran = folder.run(&["calibrate", &new, "--bundle", &bundle, "--label-target", "youden"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert!(ran.stdout.contains("Thresholds of reply_class, youden, on 80 rows"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("Thresholds of reply_class, youden, on 80 examples"), "{}", ran.stdout);
     let line = ran.stdout.lines().find(|line| line.starts_with("  unsafe ")).expect("a line");
     assert!(line.contains(" 40 ") && !line.contains("none"), "{line}");
     assert!(!folder.path("run/seed-42/bundle/calibration.json").exists(), "there was no risk to calibrate");

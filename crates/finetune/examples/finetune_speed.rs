@@ -3,6 +3,7 @@
 //!
 //!   `finetune_speed` train BASE BATCH TOKENS STEPS
 //!   `finetune_speed` infer BASE BATCH TOKENS STEPS
+//!   `finetune_speed` mixed BASE LENGTHS STEPS      LENGTHS: a file of token counts, one a line
 //!
 //! `RAYON_NUM_THREADS` sets the threads.
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
@@ -26,19 +27,22 @@ const WARM_UP: usize = 3;
 
 fn main() -> Result<(), Error> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [task, base, numbers @ ..] = arguments.as_slice() else {
-        return Err(Error::new("arguments", arguments.len(), "train|infer BASE BATCH TOKENS STEPS"));
+    let [task, base, lengths @ .., steps] = arguments.as_slice() else {
+        return Err(Error::new("arguments", arguments.len(), "train|infer|mixed BASE ... STEPS"));
     };
-    let numbers: Vec<usize> = numbers.iter().filter_map(|n| n.parse().ok()).collect();
-    let [batch, tokens, steps] = numbers[..] else {
-        return Err(Error::new("arguments", numbers.len(), "BATCH TOKENS STEPS"));
+    let steps = number(steps)?;
+    let lengths = match lengths {
+        [file] => lengths_in(Path::new(file))?,
+        [batch, tokens] => vec![number(tokens)?; number(batch)?],
+        _ => return Err(Error::new("arguments", arguments.len(), "BATCH TOKENS, or LENGTHS")),
     };
-    let is_training = task == "train";
-    let mut network =
-        network(Path::new(base), if is_training { Training::Everything } else { Training::Frozen })?;
-    let samples = samples(batch, tokens, network.backbone.architecture().vocabulary);
-    let times =
-        if is_training { train(&mut network, &samples, steps)? } else { infer(&network, &samples, steps)? };
+    let training = if task == "train" { Training::Everything } else { Training::Frozen };
+    let mut network = network(Path::new(base), training)?;
+    let samples = samples(&lengths, network.backbone.architecture().vocabulary);
+    let times = match training {
+        Training::Everything => train(&mut network, &samples, steps)?,
+        Training::Frozen => infer(&network, &samples, steps)?,
+    };
     println!(
         "{}",
         serde_json::json!({"ms": times, "peak_mib": peak_mib(), "threads": rayon::current_num_threads()})
@@ -47,7 +51,10 @@ fn main() -> Result<(), Error> {
 }
 
 fn network(base: &Path, training: Training) -> Result<Network, Error> {
-    let backbone = Backbone::load(base, training, DType::F32, &Device::Cpu)?;
+    let mut backbone = Backbone::load(base, training, DType::F32, &Device::Cpu)?;
+    if training == Training::Frozen {
+        backbone.pack()?;
+    }
     let config: HeadConfig =
         toml::from_str("task = \"signals\"").map_err(|e| Error::new("head", e, "a head"))?;
     let source = HeadSource::Fresh(&mut Random::new(1));
@@ -55,10 +62,20 @@ fn network(base: &Path, training: Training) -> Result<Network, Error> {
     Ok(Network { backbone, heads: vec![head], pooling: Pooling::Mean })
 }
 
-fn samples(batch: usize, tokens: usize, vocabulary: usize) -> Vec<Sample> {
+fn number(text: &str) -> Result<usize, Error> {
+    text.parse().map_err(|e| Error::new("arguments", e, "a number"))
+}
+
+fn lengths_in(file: &Path) -> Result<Vec<usize>, Error> {
+    let text = std::fs::read_to_string(file).map_err(|e| Error::new(file.display(), e, "a file"))?;
+    text.lines().map(number).collect()
+}
+
+fn samples(lengths: &[usize], vocabulary: usize) -> Vec<Sample> {
     let mut random = Random::new(7);
-    (0..batch)
-        .map(|_| {
+    lengths
+        .iter()
+        .map(|&tokens| {
             let ids = (0..tokens).map(|_| (200 + random.below(vocabulary - 200)) as u32).collect();
             let labels = (0..9).map(|_| if random.chance(0.3) { 1.0 } else { 0.0 }).collect();
             Sample {
@@ -100,7 +117,7 @@ fn infer(network: &Network, samples: &[Sample], steps: usize) -> Result<Vec<f64>
     let mut times = Vec::new();
     for step in 0..steps + WARM_UP {
         let begin = Instant::now();
-        network.logits(&inputs)?;
+        network.logits_of_many(&inputs, &mut |_| {})?;
         if step >= WARM_UP {
             times.push(begin.elapsed().as_secs_f64() * 1e3);
         }

@@ -24,8 +24,8 @@ use crate::bundle::{CALIBRATION, FineTuned, LABEL_THRESHOLDS};
 use crate::error::{Error, IoContext as _};
 use crate::figures::probabilities;
 use crate::job::sha256_of;
-use crate::labels::{LABEL_TASKS, LabelCalibration};
-use crate::rendering::{Cut, Left};
+use crate::labels::{LABEL_TASKS, LabelCalibration, threshold_names};
+use crate::rendering::{Cut, Kept};
 use crate::rows::{Input, Task};
 
 /// Version of the layout of [`FineTunedState`].
@@ -84,7 +84,7 @@ impl FineTunedAssessor {
         let beside = EmbeddedAssessor::embedded()
             .map_err(|e| Error::new("the embedded model", e, "the bundle that was built in"))?;
         let risk = calibration_of(&model)?;
-        let labels = labels_of(&model)?;
+        let labels = LabelCalibration::of_bundle(&model)?;
         let mut calibration = calibration(&model, beside.calibration(), risk.as_ref());
         if let Some(labels) = &labels {
             labels.apply(&mut calibration);
@@ -111,13 +111,14 @@ impl FineTunedAssessor {
 
     /// That some labels of a task are called at a threshold that nobody has chosen.
     fn unchosen(&self, task: Task) -> Option<String> {
-        let found = self.labels.as_ref().and_then(|labels| labels.without(task));
-        let (without, all) = found.unwrap_or((task.outputs(), task.outputs()));
-        let is_silent = without == 0 || !self.has(task);
-        (!is_silent).then(|| {
+        let names = threshold_names(task);
+        let has = |name: &&&str| self.labels.as_ref().is_some_and(|labels| labels.of(task, name).is_some());
+        let without = names.len() - names.iter().filter(has).count();
+        (without > 0 && self.has(task)).then(|| {
             format!(
-                "{}: {without} of {all} labels are called at 0.5, which nobody has chosen; see `mindrail calibrate`",
-                task.wire()
+                "{}: {without} of {} thresholds are 0.5, which nobody has chosen; see `mindrail calibrate`",
+                task.wire(),
+                names.len()
             )
         })
     }
@@ -136,7 +137,7 @@ impl FineTunedAssessor {
     fn asked(&self, input: &Input) -> Result<(BTreeMap<Task, Vec<f32>>, Cut), Error> {
         let encoded = self.model.renderer().render(input);
         let encoded = encoded.map_err(|e| Error::new("a turn", e, "text that the tokenizer reads"))?;
-        if encoded.ids.is_empty() || encoded.cut.judged == Left::Nothing {
+        if encoded.ids.is_empty() || encoded.cut.judged == Kept::Nothing {
             return Ok((BTreeMap::new(), encoded.cut));
         }
         let logits = self.model.network().logits(&[&encoded])?;
@@ -190,11 +191,13 @@ impl FineTunedAssessor {
             Input::conversation([state.turns.as_slice(), std::slice::from_ref(turn)].concat())
         })?;
         // What stood before was read in its own time; a cut there is no cut of this turn.
-        if cut.judged != Left::Whole {
+        if cut.judged != Kept::Whole {
             let reason = NotEvaluatedReason::Truncated;
             assessment.not_evaluated.push(NotEvaluated { turn: Some(assessment.index), reason });
         }
-        if cut.judged == Left::Nothing && self.decides(turn.role) {
+        let is_held_to_its_own = !is_reply || self.has(Task::ReplyClass) || self.has(Task::Harms);
+        if cut.judged == Kept::Nothing && is_held_to_its_own {
+            // The embedded model's scores would be held to this model's thresholds.
             assessment.scores = TurnScores::None;
             return Ok(());
         }
@@ -205,16 +208,6 @@ impl FineTunedAssessor {
         }
         self.forget_notes(assessment);
         Ok(())
-    }
-
-    /// Whether a turn's scores are held to thresholds of this model, which say nothing of
-    /// the embedded model's.
-    fn decides(&self, role: Role) -> bool {
-        match role {
-            Role::User => self.model.risk_task().is_some() || self.has(Task::Onsets),
-            Role::Assistant => self.has(Task::ReplyClass) || self.has(Task::Harms),
-            Role::System => false,
-        }
     }
 
     /// Takes off what the embedded model could not read, where none of a turn's scores that
@@ -294,7 +287,7 @@ pub fn probability(value: f32) -> Probability {
     Probability::new(value).unwrap_or(Probability::ONE)
 }
 
-fn labels<T: Taxonomy>(found: &[f32]) -> Scores<T> {
+pub(crate) fn labels<T: Taxonomy>(found: &[f32]) -> Scores<T> {
     Scores::from_fn(|label: T| probability(found.get(label.index()).copied().unwrap_or(f32::NAN)))
 }
 
@@ -322,20 +315,6 @@ fn identity_of(model: &FineTuned) -> Result<String, Error> {
     later.iter().filter(|path| path.is_file()).try_fold(model.sha256().to_owned(), |identity, path| {
         Ok(sha256(format!("{identity} {}", sha256_of(path)?).as_bytes()))
     })
-}
-
-fn labels_of(model: &FineTuned) -> Result<Option<LabelCalibration>, Error> {
-    let path = model.folder().join(LABEL_THRESHOLDS);
-    if !path.is_file() {
-        return Ok(None);
-    }
-    let text = std::fs::read_to_string(&path).at(&path)?;
-    let found: LabelCalibration = serde_json::from_str(&text)
-        .map_err(|e| Error::new(path.display(), e, "what `mindrail calibrate --bundle` writes"))?;
-    if found.model != model.sha256() {
-        return Err(Error::new(path.display(), "thresholds of another model", "those of this bundle"));
-    }
-    Ok(Some(found))
 }
 
 fn calibration_of(model: &FineTuned) -> Result<Option<SignalCalibration>, Error> {

@@ -227,7 +227,7 @@ impl FineTuned {
     pub fn open(folder: &Path, opening: &Opening<'_>) -> Result<Self, Error> {
         let (manifest, sha256) = read_manifest(folder)?;
         let precision = opening.precision.unwrap_or(manifest.recipe.model.precision);
-        let backbone = backbone(folder, &manifest, opening, precision.dtype())?;
+        let mut backbone = backbone(folder, &manifest, opening, precision.dtype())?;
         let mut heads_file = Checkpoint::of_file(&folder.join(HEADS))?;
         let heads = manifest
             .recipe
@@ -240,6 +240,7 @@ impl FineTuned {
             .collect::<Result<_, _>>()?;
         heads_file.finish(|_| false)?;
         let renderer = crate::job::renderer(folder, &manifest.recipe.input)?;
+        backbone.pack()?;
         let network = Network { backbone, heads, pooling: manifest.recipe.model.pooling };
         Ok(Self { sha256, manifest, network, renderer, folder: folder.to_owned() })
     }

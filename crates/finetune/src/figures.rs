@@ -206,9 +206,9 @@ fn pairs(rows: &[(&Target, &[Vec<f32>])], figures: &mut TaskFigures) {
     for (target, logits) in rows {
         let (Target::Preference { better, unsafe_ }, [first, second]) = (target, logits) else { continue };
         let scores = [first[0], second[0]].map(f64::from);
-        if counts.count(scores[*better] - scores[1 - better]).is_none() {
-            return;
-        }
+        // A score that is no number puts nothing in the right order; as a tie it is wrong.
+        let gap = scores[*better] - scores[1 - better];
+        counts.count(if gap.is_nan() { 0.0 } else { gap });
         if let Some(flags) = unsafe_ {
             costs.extend(scores);
             are_unsafe.extend(flags);

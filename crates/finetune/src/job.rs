@@ -16,7 +16,7 @@ use crate::head::{Head, HeadSource, Pooling};
 use crate::model::{AdapterSource, Architecture, Backbone, Training};
 use crate::network::{Network, Sample};
 use crate::recipe::Recipe;
-use crate::rendering::{InputConfig, Left, Renderer, Speakers};
+use crate::rendering::{InputConfig, Kept, Renderer, Speakers};
 use crate::rows::{self, Example};
 
 /// A file that was read, by its content.
@@ -324,7 +324,7 @@ fn rendered(
         inputs += encoded.len();
         cut_inputs += encoded.iter().filter(|input| input.cut.tokens > 0).count();
         cut_tokens += encoded.iter().map(|input| input.cut.tokens).sum::<usize>();
-        gone += encoded.iter().filter(|input| input.cut.judged == Left::Nothing).count();
+        gone += encoded.iter().filter(|input| input.cut.judged == Kept::Nothing).count();
         samples.push(Sample { inputs: encoded, targets: example.targets });
     }
     if cut_inputs > 0 {

@@ -1,123 +1,187 @@
 //! Thresholds of a fine-tuned model's labels, which `mindrail calibrate` puts into its
 //! bundle: of signals, onsets, classes and harms of replies. Decisions that rest on
 //! several labels at once have a threshold of their own under a name of their own.
+//!
+//! Each is chosen on the units that it decides in serving: a signal, a class or a harm on
+//! every example; an onset on the turns up to the one at which it begins, since it begins
+//! once; whether any Confirm goes on, on whole dialogues.
 
 use std::collections::BTreeMap;
 
 use mindrail_core::calibration::{Calibration, DataFile, LabelColumn, LabelThresholds, RiskThreshold};
+use mindrail_core::policy::rules::{confirms, unsafe_probability};
 use mindrail_core::probability::Probability;
-use mindrail_core::taxonomy::{CrisisLabel, Harm, ReplyClass, Scores, Signal, Stage, Taxonomy, Tense};
+use mindrail_core::taxonomy::{CrisisLabel, Harm, ReplyClass, Scores, Signal, Taxonomy, Tense};
 use serde::{Deserialize, Serialize};
 
-use crate::assessor::probability;
+use crate::assessor::{labels, probability};
+use crate::bundle::{FineTuned, LABEL_THRESHOLDS};
+use crate::error::{Error, IoContext as _};
 use crate::rows::{Target, Task};
 
-/// All unsafe classes of a reply together: 1 less the probability that it is safe.
+/// All unsafe classes of a reply together.
 pub const UNSAFE_REPLY: &str = "unsafe";
-/// Any ongoing Confirm: the highest of their probabilities.
+/// Any ongoing Confirm of a dialogue: the highest of their probabilities at any turn.
 pub const ONGOING_CONFIRM: &str = "ongoing_confirm";
 /// The tasks whose labels have thresholds in serving.
 pub const LABEL_TASKS: [Task; 4] = [Task::Signals, Task::Onsets, Task::ReplyClass, Task::Harms];
 
-/// The thresholds of a model's labels, with what they were chosen on.
+/// The thresholds of a model's labels.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LabelCalibration {
     /// SHA-256 of the manifest of the model.
     pub model: String,
-    /// The rows that they were chosen on.
-    pub chosen_on: DataFile,
-    /// The thresholds of each task that the rows have labels of.
-    pub tasks: BTreeMap<Task, LabelThresholds>,
+    /// The thresholds of each task that they were chosen for.
+    pub tasks: BTreeMap<Task, ChosenThresholds>,
 }
 
-/// The columns of a task's labels, from the model's outputs and what is so. A class that
-/// is not safe is a label; that a reply is safe is none.
-pub fn columns<'a>(
-    task: Task,
-    rows: impl Iterator<Item = (&'a [f32], &'a Target)>,
-) -> BTreeMap<String, LabelColumn> {
-    let names = task.labels();
-    let mut columns: BTreeMap<String, LabelColumn> = BTreeMap::new();
-    for (outputs, target) in rows {
-        let gold = gold(task, target);
-        for ((name, output), gold) in names.iter().zip(outputs).zip(&gold) {
-            if *name != ReplyClass::SafeResponse.wire() {
-                columns.entry((*name).to_owned()).or_default().push(probability(*output), *gold);
+/// The thresholds of one task, with what they were chosen on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChosenThresholds {
+    /// The file, with the number of its examples that have labels of the task.
+    pub chosen_on: DataFile,
+    /// The thresholds.
+    pub thresholds: LabelThresholds,
+}
+
+/// What a model said of an example, and what is so.
+#[derive(Debug, Clone, Copy)]
+pub struct LabelRow<'a> {
+    /// The name of the conversation that the example is of.
+    pub conversation: &'a str,
+    /// The model's probabilities.
+    pub outputs: &'a [f32],
+    /// What is so.
+    pub target: &'a Target,
+}
+
+/// The names of a task's thresholds: of its labels, that a reply is safe left out, and of
+/// the decision that rests on several.
+pub fn threshold_names(task: Task) -> Vec<&'static str> {
+    let safe = ReplyClass::SafeResponse.wire();
+    let own = task.labels().into_iter().filter(|name| *name != safe);
+    own.chain(match task {
+        Task::ReplyClass => Some(UNSAFE_REPLY),
+        Task::Onsets => Some(ONGOING_CONFIRM),
+        _ => None,
+    })
+    .collect()
+}
+
+/// The columns that a task's thresholds are chosen on, by name. Rows of one conversation
+/// stand together, oldest turn first.
+pub fn columns(task: Task, rows: &[LabelRow<'_>]) -> BTreeMap<String, LabelColumn> {
+    let conversations: Vec<&[LabelRow<'_>]> =
+        rows.chunk_by(|one, next| one.conversation == next.conversation).collect();
+    let of = |name: &'static str| {
+        let mut column = LabelColumn::default();
+        for conversation in &conversations {
+            match (name, task.labels().iter().position(|label| *label == name)) {
+                (UNSAFE_REPLY, None) => unsafe_replies(conversation, &mut column),
+                (_, None) => ongoing_confirm(conversation, &mut column),
+                (_, Some(place)) => label(task, place, conversation, &mut column),
             }
         }
-        if let Some((name, output, gold)) = together(task, outputs, &gold) {
-            columns.entry(name.to_owned()).or_default().push(output, gold);
-        }
-    }
-    columns
+        (name.to_owned(), column)
+    };
+    threshold_names(task).into_iter().map(of).collect()
 }
 
-fn gold(task: Task, target: &Target) -> Vec<bool> {
+/// The rows of one label. An onset begins once: what is said of it later decides nothing.
+fn label(task: Task, place: usize, conversation: &[LabelRow<'_>], column: &mut LabelColumn) {
+    for row in conversation {
+        let (Some(output), is_so) = (row.outputs.get(place), holds(row.target, place)) else { continue };
+        column.push(probability(*output), is_so);
+        if task == Task::Onsets && is_so {
+            return;
+        }
+    }
+}
+
+fn unsafe_replies(conversation: &[LabelRow<'_>], column: &mut LabelColumn) {
+    let safe = ReplyClass::SafeResponse.index();
+    for row in conversation {
+        column.push(unsafe_probability(&labels(row.outputs)), !holds(row.target, safe));
+    }
+}
+
+/// One row for a dialogue, as its peak decides in serving.
+fn ongoing_confirm(conversation: &[LabelRow<'_>], column: &mut LabelColumn) {
+    let (mut highest, mut is_any) = (Probability::ZERO, false);
+    for row in conversation {
+        for (confirm, _) in confirms(Tense::Ongoing) {
+            let said = row.outputs.get(confirm.index()).map_or(Probability::ZERO, |p| probability(*p));
+            highest = highest.max(said);
+            is_any |= holds(row.target, confirm.index());
+        }
+    }
+    column.push(highest, is_any);
+}
+
+fn holds(target: &Target, place: usize) -> bool {
     match target {
-        Target::Labels(labels) => labels.iter().map(|label| *label >= 0.5).collect(),
-        Target::Class(class) => (0..task.outputs()).map(|at| at == *class).collect(),
-        Target::Level(_) | Target::Preference { .. } => Vec::new(),
+        Target::Labels(labels) => labels.get(place).is_some_and(|label| *label >= 0.5),
+        Target::Class(class) => *class == place,
+        Target::Level(_) | Target::Preference { .. } => false,
     }
-}
-
-/// The decision of a task that rests on several labels.
-fn together(task: Task, outputs: &[f32], gold: &[bool]) -> Option<(&'static str, Probability, bool)> {
-    match task {
-        Task::ReplyClass => {
-            let safe = ReplyClass::SafeResponse.index();
-            Some((UNSAFE_REPLY, probability(1.0 - outputs.get(safe)?), !*gold.get(safe)?))
-        }
-        Task::Onsets => {
-            let confirms = CrisisLabel::ALL.iter().filter(|label| is_ongoing_confirm(**label));
-            let places: Vec<usize> = confirms.map(|label| label.index()).collect();
-            let highest = places.iter().filter_map(|at| outputs.get(*at)).map(|p| probability(*p));
-            let is_any = places.iter().any(|at| gold.get(*at) == Some(&true));
-            Some((ONGOING_CONFIRM, highest.fold(Probability::ZERO, Probability::max), is_any))
-        }
-        _ => None,
-    }
-}
-
-fn is_ongoing_confirm(label: CrisisLabel) -> bool {
-    matches!(label.stage(), Stage::Confirm(_)) && label.tense() == Tense::Ongoing
 }
 
 impl LabelCalibration {
+    /// The thresholds that a bundle holds, if it holds any.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is of another model.
+    pub fn of_bundle(model: &FineTuned) -> Result<Option<Self>, Error> {
+        let path = model.folder().join(LABEL_THRESHOLDS);
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let text = std::fs::read_to_string(&path).at(&path)?;
+        let found: Self = serde_json::from_str(&text)
+            .map_err(|e| Error::new(path.display(), e, "what `mindrail calibrate --bundle` writes"))?;
+        if found.model != model.sha256() {
+            return Err(Error::new(path.display(), "thresholds of another model", "those of this bundle"));
+        }
+        Ok(Some(found))
+    }
+
+    /// These, with those of other tasks that were chosen earlier for the same model.
+    #[must_use]
+    pub fn over(mut self, earlier: Option<Self>) -> Self {
+        for (task, chosen) in
+            earlier.into_iter().filter(|one| one.model == self.model).flat_map(|one| one.tasks)
+        {
+            self.tasks.entry(task).or_insert(chosen);
+        }
+        self
+    }
+
+    /// A threshold of a task by its name, if it was chosen.
+    pub fn of(&self, task: Task, name: &str) -> Option<&RiskThreshold> {
+        self.tasks.get(&task)?.thresholds.of(name)
+    }
+
     /// Puts the thresholds that there are in the place of those in `calibration`.
     pub fn apply(&self, calibration: &mut Calibration) {
-        if let Some(found) = self.tasks.get(&Task::Signals) {
-            put::<Signal>(found, &mut calibration.signals);
+        self.put::<Signal>(Task::Signals, &mut calibration.signals);
+        self.put::<CrisisLabel>(Task::Onsets, &mut calibration.crisis);
+        self.put::<ReplyClass>(Task::ReplyClass, &mut calibration.replies);
+        self.put::<Harm>(Task::Harms, &mut calibration.harms);
+        if let Some(threshold) = self.of(Task::Onsets, ONGOING_CONFIRM) {
+            calibration.certain_confirm = threshold.clone();
         }
-        if let Some(found) = self.tasks.get(&Task::Onsets) {
-            put::<CrisisLabel>(found, &mut calibration.crisis);
-            if let Some(threshold) = found.of(ONGOING_CONFIRM) {
-                calibration.certain_confirm = threshold.clone();
-            }
-        }
-        if let Some(found) = self.tasks.get(&Task::ReplyClass) {
-            put::<ReplyClass>(found, &mut calibration.replies);
-            if let Some(threshold) = found.of(UNSAFE_REPLY) {
-                calibration.unsafe_reply = threshold.value;
-            }
-        }
-        if let Some(found) = self.tasks.get(&Task::Harms) {
-            put::<Harm>(found, &mut calibration.harms);
+        if let Some(threshold) = self.of(Task::ReplyClass, UNSAFE_REPLY) {
+            calibration.unsafe_reply = threshold.value;
         }
     }
 
-    /// How many thresholds of a task are missing, and of how many; none where the rows had
-    /// no labels of the task.
-    pub fn without(&self, task: Task) -> Option<(usize, usize)> {
-        let labels = &self.tasks.get(&task)?.labels;
-        Some((labels.values().filter(|label| label.threshold.is_none()).count(), labels.len()))
-    }
-}
-
-fn put<T: Taxonomy>(found: &LabelThresholds, into: &mut Scores<T>) {
-    for label in T::ALL {
-        if let Some(RiskThreshold { value, .. }) = found.of(label.wire()) {
-            into.set(*label, *value);
+    fn put<T: Taxonomy>(&self, task: Task, into: &mut Scores<T>) {
+        for label in T::ALL {
+            if let Some(threshold) = self.of(task, label.wire()) {
+                into.set(*label, threshold.value);
+            }
         }
     }
 }

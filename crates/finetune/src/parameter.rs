@@ -126,6 +126,12 @@ impl Parameter {
         }
     }
 
+    /// Lets go of the numbers, which stand elsewhere from now on.
+    pub(crate) fn let_go(&mut self) -> Result<()> {
+        self.value = Tensor::zeros(0, self.value.dtype(), self.value.device())?;
+        Ok(())
+    }
+
     /// Puts other numbers in the tensor's place.
     ///
     /// # Errors

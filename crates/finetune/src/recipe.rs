@@ -118,8 +118,9 @@ pub enum Ties {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Figure {
-    /// Mean over labels of F1 at probability 0.5, or over classes of the highest one; a
-    /// label without examples and without calls counts 0, as in scikit-learn.
+    /// Mean over labels of F1 at probability 0.5, where a label without examples and
+    /// without calls counts 0; or over classes of the highest one, those without either
+    /// left out. Both as in scikit-learn.
     MacroF1,
     /// F1 over all labels together, at 0.5.
     MicroF1,
@@ -189,7 +190,8 @@ impl Recipe {
         }
         if !training.select.is_of(task) {
             let found = format!("`{:?}` of `{}`", training.select, task.wire());
-            let expected = "macro_f1 or micro_f1 of labels, accuracy of classes, pair_accuracy of scores";
+            let expected =
+                "macro_f1 or micro_f1 of labels, accuracy or macro_f1 of classes, pair_accuracy of scores";
             return Some(("training.select", found, expected));
         }
         let is_weight = |weight: &f32| *weight > 0.0 && weight.is_finite();

@@ -1,7 +1,7 @@
 //! `mindrail calibrate --bundle`: what goes into a fine-tuned model's bundle, and how it
 //! is shown.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mindrail_core::calibration::LabelThreshold;
 use mindrail_finetune::bundle::{CALIBRATION, LABEL_THRESHOLDS};
@@ -17,40 +17,51 @@ pub(super) struct CalibratedBundle {
     /// From outputs to a risk and its threshold.
     #[serde(flatten)]
     pub(super) risk: Option<Fitted>,
-    /// The thresholds of labels.
+    /// The thresholds of labels, with those that were chosen earlier on other files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) labels: Option<LabelCalibration>,
 }
 
-impl CalibratedBundle {
-    /// Writes what there is into a bundle, or only the calibration of risk to a file.
-    pub(super) fn write(&self, bundle: Option<&Path>, file: Option<&Path>) -> anyhow::Result<()> {
-        let risk = file.map(Path::to_owned).or_else(|| bundle.map(|folder| folder.join(CALIBRATION)));
-        if let (Some(fitted), Some(path)) = (&self.risk, risk) {
-            fitting::write_to(&path, &fitted.calibration)?;
+/// Where it is written: into the bundle; or only the calibration of risk, to a file.
+pub(super) struct Into {
+    risk: PathBuf,
+    labels: Option<PathBuf>,
+}
+
+impl Into {
+    pub(super) fn new(bundle: &Path, file: Option<&Path>) -> Self {
+        Self {
+            risk: file.map_or_else(|| bundle.join(CALIBRATION), Path::to_owned),
+            labels: file.is_none().then(|| bundle.join(LABEL_THRESHOLDS)),
         }
-        if let (Some(labels), Some(folder)) = (&self.labels, bundle) {
-            fitting::write_to(&folder.join(LABEL_THRESHOLDS), labels)?;
-        }
-        Ok(())
     }
 
+    pub(super) fn write_labels(&self, labels: &LabelCalibration) -> anyhow::Result<()> {
+        self.labels.as_ref().map_or(Ok(()), |path| fitting::write_to(path, labels))
+    }
+
+    pub(super) fn write_risk(&self, found: &CalibratedBundle) -> anyhow::Result<()> {
+        found.risk.as_ref().map_or(Ok(()), |fitted| fitting::write_to(&self.risk, &fitted.calibration))
+    }
+}
+
+impl CalibratedBundle {
     pub(super) fn json(&self) -> anyhow::Result<String> {
         Ok(serde_json::to_string_pretty(self)? + "\n")
     }
 
     /// For people, with where it was written.
-    pub(super) fn drawn(&self, bundle: Option<&Path>, file: Option<&Path>) -> String {
+    pub(super) fn drawn(&self, into: &Into) -> String {
         let mut parts = Vec::new();
         if let Some(fitted) = &self.risk {
-            let path = file.map(Path::to_owned).or_else(|| bundle.map(|folder| folder.join(CALIBRATION)));
-            parts.push(fitting::drawn(fitted, path.as_deref()));
+            parts.push(fitting::drawn(fitted, Some(&into.risk)));
         }
         if let Some(labels) = &self.labels {
             parts.push(drawn_labels(labels));
-            parts.push(match bundle {
-                Some(folder) => format!("Written to {}\n", folder.join(LABEL_THRESHOLDS).display()),
-                None => "Not written: --write is for the calibration of risk alone.\n".to_owned(),
+            parts.push(match &into.labels {
+                Some(path) => format!("Written to {}\n", path.display()),
+                None => "Thresholds of labels were not written: --write is for the calibration of risk.\n"
+                    .to_owned(),
             });
         }
         parts.concat()
@@ -59,19 +70,19 @@ impl CalibratedBundle {
 
 fn drawn_labels(labels: &LabelCalibration) -> String {
     let mut lines = Vec::new();
-    for (task, found) in &labels.tasks {
+    for (task, chosen) in &labels.tasks {
         lines.push(format!(
-            "\nThresholds of {}, {}, on {} rows of {}",
+            "\nThresholds of {}, {}, on {} examples of {}",
             task.wire(),
-            found.target,
-            labels.chosen_on.rows,
-            labels.chosen_on.file
+            chosen.thresholds.target,
+            chosen.chosen_on.rows,
+            chosen.chosen_on.file
         ));
         lines.push(format!(
-            "  {:<36} {:>9}  {:<22} {:<22} {:>5} {:>6}",
+            "  {:<36} {:>9}  {:<22} {:<22} {:>5} {:>7}",
             "", "threshold", "recall", "false-positive rate", "with", "without"
         ));
-        lines.extend(found.labels.iter().map(|(name, label)| drawn_label(name, label)));
+        lines.extend(chosen.thresholds.labels.iter().map(|(name, label)| drawn_label(name, label)));
     }
     lines.push(
         "A threshold was chosen on the rows that its figures are of: expect less on new ones. A label with\n\
@@ -91,7 +102,7 @@ fn drawn_label(name: &str, label: &LabelThreshold) -> String {
         None => ["none", "", ""].map(str::to_owned),
     };
     format!(
-        "  {name:<36} {value:>9}  {recall:<22} {false_positives:<22} {:>5} {:>6}",
+        "  {name:<36} {value:>9}  {recall:<22} {false_positives:<22} {:>5} {:>7}",
         label.positives, label.negatives
     )
 }

@@ -174,10 +174,29 @@ impl Fitting {
         rows: &BundleRows,
         model: &FineTuned,
         selected: &[SelectionFile],
-    ) -> anyhow::Result<Option<LabelCalibration>> {
+    ) -> anyhow::Result<LabelCalibration> {
         let target = self.label_target.unwrap_or(ThresholdTarget::MaxF1);
         let least = self.least_per_class.unwrap_or(LEAST_PER_CLASS);
         Ok(rows.label_thresholds(model, selected, target, least)?)
+    }
+
+    /// An option that has nothing to act on where rows have no label of risk.
+    pub(super) fn of_risk(&self) -> Option<&'static str> {
+        [
+            ("--write", self.write.is_some()),
+            ("--aggregation", self.aggregation.is_some()),
+            ("--map", self.map.is_some()),
+            ("--target", self.target.is_some()),
+            ("--abstain", self.abstain.is_some()),
+            ("--floor", self.floor.is_some()),
+        ]
+        .into_iter()
+        .find_map(|(name, is_given)| is_given.then_some(name))
+    }
+
+    /// Whether there is a target for the thresholds of labels.
+    pub(super) const fn has_label_target(&self) -> bool {
+        self.label_target.is_some()
     }
 
     /// The files that selected the checkpoint.

@@ -8,13 +8,15 @@ mod sweep;
 
 use std::path::{Path, PathBuf};
 
+use anyhow::{Context as _, bail};
 use clap::Args;
 use indicatif::ProgressBar;
+use mindrail_finetune::labels::LabelCalibration;
 use mindrail_lab::calibrate::{CalibrateOptions, calibrate, read_rows, rows_of_bundle, selection_of_bundle};
 
-use self::bundle::CalibratedBundle;
+use self::bundle::{CalibratedBundle, Into};
 use self::fitting::Fitting;
-use super::{Computing, Exit, number, print, share};
+use super::{Computing, Exit, complain, number, print, share};
 
 /// Check thresholds and an aggregation head on labelled signal probabilities.
 ///
@@ -140,16 +142,41 @@ impl Calibrate {
         });
         bar.finish_and_clear();
         let rows = rows?;
+        if rows.cut_away > 0 {
+            complain(&format!(
+                "of {} texts truncation leaves nothing to read; they were left out",
+                rows.cut_away
+            ));
+        }
+        let has_risk = !rows.risk.rows.is_empty();
+        if let Some(option) = fitting.of_risk().filter(|_| !has_risk) {
+            bail!("{}: found no label of risk, expected some for {option}", self.file.display());
+        }
+        if fitting.has_label_target() && !rows.has_labels() {
+            bail!(
+                "{}: found no label with a threshold, expected some for --label-target",
+                self.file.display()
+            );
+        }
         let selected = [selection_of_bundle(&model), fitting.selection()?].concat();
-        let risk = (!rows.risk.rows.is_empty())
+        let labels =
+            rows.has_labels().then(|| fitting.label_thresholds(&rows, &model, &selected)).transpose()?;
+        let risk = has_risk
             .then(|| fitting.fit_rows(std::slice::from_ref(&rows.risk), &selected, self.inverse_penalty))
-            .transpose()?
-            .map(|fitted| fitted.of_model(model.sha256()));
-        let labels = fitting.label_thresholds(&rows, &model, &selected)?;
-        let found = CalibratedBundle { risk, labels };
-        let into = fitting.written().is_none().then_some(folder);
-        found.write(into, fitting.written())?;
-        if self.json { found.json() } else { Ok(found.drawn(into, fitting.written())) }
+            .transpose();
+        // Labels need neither folds nor a head, so that they are kept where risk has no fit.
+        let labels = labels.map(|labels| labels.over(LabelCalibration::of_bundle(&model).ok().flatten()));
+        let into = Into::new(folder, fitting.written());
+        if let Some(labels) = &labels {
+            into.write_labels(labels)?;
+        }
+        let risk = risk.with_context(|| match &labels {
+            Some(_) => "the thresholds of labels were chosen, a calibration of risk was not",
+            None => "no calibration of risk",
+        })?;
+        let found = CalibratedBundle { risk: risk.map(|fitted| fitted.of_model(model.sha256())), labels };
+        into.write_risk(&found)?;
+        if self.json { found.json() } else { Ok(found.drawn(&into)) }
     }
 
     fn fit(&self, fitting: &Fitting, name: &str, bytes: &[u8]) -> anyhow::Result<String> {

@@ -278,6 +278,14 @@ impl Backbone {
         all
     }
 
+    /// Packs every linear layer, for a model that is only asked from now on.
+    ///
+    /// # Errors
+    /// If there is no memory for a layer.
+    pub fn pack(&mut self) -> Result<()> {
+        self.projections_mut().try_for_each(Projection::pack)
+    }
+
     /// Every linear layer, by its place among the modules.
     pub(crate) fn projections(&self) -> impl Iterator<Item = &Projection> {
         self.blocks.iter().flat_map(Block::projections)

@@ -135,7 +135,7 @@ impl Loader<'_> {
             Bias::With => Some(self.parameter(&format!("{module}.bias"), &sizes[..1])?),
             Bias::Without => None,
         };
-        Ok(Projection { module: module.to_owned(), weight, bias, adapter: None })
+        Ok(Projection { module: module.to_owned(), weight, bias, adapter: None, packed: None })
     }
 
     fn norm(&mut self, module: &str, kind: NormKind, width: usize, a: &Architecture) -> Result<Norm, Error> {

@@ -4,7 +4,7 @@
 use candle_core::{DType, Result, Tensor};
 
 use super::Pass;
-use crate::ops::{Dropout, add, linear, linear_backward};
+use crate::ops::{Dropout, Packed, add, linear, linear_backward};
 use crate::parameter::Parameter;
 
 /// A linear layer.
@@ -15,6 +15,8 @@ pub(crate) struct Projection {
     pub(crate) weight: Parameter,
     pub(crate) bias: Option<Parameter>,
     pub(crate) adapter: Option<LowRank>,
+    /// The weight and bias of a layer that only reads, see [`Projection::pack`].
+    pub(crate) packed: Option<Packed>,
 }
 
 /// The adapter of one layer.
@@ -31,7 +33,7 @@ pub(crate) struct LowRank {
 }
 
 impl Projection {
-    /// Parameters, those of the adapter last.
+    /// Parameters, those of the adapter last. A packed layer's weight is an empty tensor.
     pub(crate) fn parameters(&self) -> impl Iterator<Item = &Parameter> {
         let adapter = self.adapter.iter().flat_map(|adapter| [&adapter.a, &adapter.b]);
         std::iter::once(&self.weight).chain(&self.bias).chain(adapter)
@@ -45,6 +47,9 @@ impl Projection {
 
     /// Rows x inputs to rows x outputs. `site` tells this layer's dropout from others'.
     pub(crate) fn forward(&self, x: &Tensor, pass: &Pass, site: u32) -> Result<Tensor> {
+        if let Some(packed) = &self.packed {
+            return packed.forward(x);
+        }
         let bias = self.bias.as_ref().map(|bias| bias.read(x.dtype())).transpose()?;
         let y = linear(x, &self.weight.read(x.dtype())?, bias.as_ref())?;
         let Some(adapter) = &self.adapter else { return Ok(y) };
@@ -63,6 +68,20 @@ impl Projection {
         let d_inner = linear_backward(&inner, &adapter.b, None, &(d_y * f64::from(adapter.scale))?)?;
         let d_kept = linear_backward(&kept, &adapter.a, None, &d_inner)?;
         add(&d_x, &Dropout::apply(dropout, &d_kept)?)
+    }
+
+    /// Packs the weight for the kernel of a CPU and lets go of it as it was: for a model that
+    /// is only asked from now on. Packing at every product takes longer than small products.
+    /// Layers with an adapter, or in another precision or place, stay as they are.
+    pub(crate) fn pack(&mut self) -> Result<()> {
+        if self.adapter.is_some() || self.weight.is_trained() {
+            return Ok(());
+        }
+        self.packed = Packed::new(self.weight.value(), self.bias.as_ref().map(Parameter::value))?;
+        if self.packed.is_some() {
+            self.weight.let_go()?;
+        }
+        Ok(())
     }
 
     /// Takes the adapter into the weight: `W + scale B A`.

@@ -1,7 +1,8 @@
 //! `y = x W^T + b` over rows.
 
 use candle_core::{Result, Tensor};
-use mindrail_model::kernel::{Matrix, add_scaled, matmul};
+use mindrail_model::kernel::{LinearF32, Matrix, Onto, add_scaled, matmul};
+use rayon::prelude::*;
 
 use super::{change, is_fused, numbers, numbers_of};
 use crate::parameter::Parameter;
@@ -24,6 +25,38 @@ pub(crate) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Resu
 fn start(bias: Option<&Tensor>, rows: usize, outputs: usize) -> Result<Vec<f32>> {
     let Some(bias) = bias else { return Ok(vec![0.0; rows * outputs]) };
     numbers(bias, |bias| bias.repeat(rows))
+}
+
+/// A layer whose weight and bias are packed for the kernel of serving.
+#[derive(Debug)]
+pub(crate) struct Packed(LinearF32);
+
+/// Rows that one thread takes at a time at most: their inputs stay in its second-level
+/// cache while the weights go by.
+const ROWS_AT_ONCE: usize = 192;
+
+impl Packed {
+    /// Packs; `None` where the kernel cannot take them.
+    pub(crate) fn new(weight: &Tensor, bias: Option<&Tensor>) -> Result<Option<Self>> {
+        if !is_fused(weight) {
+            return Ok(None);
+        }
+        let bias = start(bias, 1, weight.dim(0)?)?;
+        Ok(Some(Self(numbers(weight, |weight| LinearF32::new(weight, &bias))?)))
+    }
+
+    /// Rows x inputs to rows x outputs.
+    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let ((rows, inputs), outputs) = (x.dims2()?, self.0.outputs());
+        let mut y = vec![0.0; rows * outputs];
+        let share = rows.div_ceil(rayon::current_num_threads()).clamp(1, ROWS_AT_ONCE);
+        numbers(x, |x| {
+            y.par_chunks_mut(share * outputs)
+                .zip(x.par_chunks(share * inputs))
+                .for_each(|(y, x)| self.0.forward(x, y, Onto::Replaced));
+        })?;
+        Tensor::from_vec(y, (rows, outputs), x.device())
+    }
 }
 
 /// The gradient of `x`; adds those of weight and bias where they are trained.
@@ -93,6 +126,8 @@ mod tests {
         let plain = plain.broadcast_add(&bias.read(x.dtype()).expect("its value")).expect("sizes that fit");
         let fused = linear(&x, &value, Some(&bias.read(x.dtype()).expect("its value"))).expect("a row");
         assert_near(&fused, &plain, 1e-6, "forward");
+        let packed = Packed::new(&value, Some(bias.value())).expect("sizes").expect("a CPU");
+        assert_near(&packed.forward(&x).expect("a row"), &plain, 1e-6, "packed");
         let d_x = linear_backward(&x, &weight, Some(&bias), &d_y).expect("a gradient");
         assert_near(&d_x, &d_y.matmul(&value).expect("sizes that fit"), 1e-6, "input");
         let expected = d_y.t().and_then(|t| t.matmul(&x)).expect("sizes that fit");

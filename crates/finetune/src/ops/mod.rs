@@ -24,7 +24,7 @@ pub use activation::Activation;
 pub use attention::{Attention, Mask};
 pub use dropout::Dropout;
 pub(crate) use embedding::{embed, embed_backward};
-pub(crate) use linear::{linear, linear_backward};
+pub(crate) use linear::{Packed, linear, linear_backward};
 pub(crate) use norm::{Norm, NormKind};
 pub(crate) use rotary::Rotary;
 

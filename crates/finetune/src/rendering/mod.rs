@@ -20,7 +20,7 @@ use tokenizers::Tokenizer;
 
 pub use self::config::{InputConfig, Layout, Speakers, TextForm, Truncation};
 pub use self::error::RenderError;
-pub use self::truncation::{Cut, Left};
+pub use self::truncation::{Cut, Kept};
 
 use self::layout::{LayoutWriter, Parts, Segment, SpeakerMarks};
 use self::template::Template;

@@ -341,7 +341,7 @@ fn cuts_at_either_side_are_the_librarys() {
             let found = render.render(&said(&[user(text)])).unwrap();
             assert_eq!(found.ids, tokenizer.encode(text, true).unwrap().get_ids());
             let whole = library(&file).encode(text, true).unwrap().len();
-            assert_eq!(found.cut, Cut { turns: 0, tokens: whole - max, judged: Left::Part });
+            assert_eq!(found.cut, Cut { turns: 0, tokens: whole - max, judged: Kept::Part });
         }
     }
 }
@@ -411,11 +411,8 @@ fn the_oldest_turns_go_first_and_the_newest_of_the_user_and_the_reply_last() {
         (8, "+o-pqr", 2, 18),
         (6, "+o-p", 2, 20),
     ] {
-        assert_eq!(
-            newest_turns(max, &input),
-            (text.to_owned(), Cut { turns, tokens, ..Cut::default() }),
-            "{max}"
-        );
+        let judged = if text.ends_with("+klmno-pqrst") { Kept::Whole } else { Kept::Part };
+        assert_eq!(newest_turns(max, &input), (text.to_owned(), Cut { turns, tokens, judged }), "{max}");
     }
 }
 
@@ -424,15 +421,15 @@ fn an_answer_to_the_newest_user_turn_goes_before_it() {
     let input = said(&[assistant("fghij"), user("klmno"), assistant("abcde")]);
     assert_eq!(
         newest_turns(10, &input),
-        ("+klmno-e".to_owned(), Cut { turns: 1, tokens: 10, judged: Left::Part })
+        ("+klmno-e".to_owned(), Cut { turns: 1, tokens: 10, judged: Kept::Part })
     );
     assert_eq!(
         newest_turns(9, &input),
-        ("+klmno".to_owned(), Cut { turns: 2, tokens: 12, judged: Left::Nothing })
+        ("+klmno".to_owned(), Cut { turns: 2, tokens: 12, judged: Kept::Nothing })
     );
     assert_eq!(
         newest_turns(7, &input),
-        ("+lmno".to_owned(), Cut { turns: 2, tokens: 13, judged: Left::Nothing })
+        ("+lmno".to_owned(), Cut { turns: 2, tokens: 13, judged: Kept::Nothing })
     );
 }
 
@@ -446,14 +443,16 @@ fn what_is_left_of_the_judged_text_is_told() {
     };
     let (pair, lines) = (Layout::Pair, Layout::Transcript);
     let right = |context: usize| left(Truncation::Right, pair, &"a ".repeat(context), Some("b b"));
-    assert_eq!([3, 15, 16, 17].map(right), [Left::Whole, Left::Whole, Left::Part, Left::Nothing]);
-    assert_eq!(left(Truncation::Right, pair, &"a ".repeat(17), Some("")), Left::Whole, "there was none");
+    assert_eq!([3, 15, 16, 17].map(right), [Kept::Whole, Kept::Whole, Kept::Part, Kept::Nothing]);
+    assert_eq!(left(Truncation::Right, pair, &"a ".repeat(17), Some("")), Kept::Whole, "there was none");
+    let longest = left(Truncation::LongestFirst, pair, &"a ".repeat(30), Some("b b"));
+    assert_eq!(longest, Kept::Part, "of what the reply answers the end is gone");
     // The newest turn may be cut; what stood before it is no matter of this turn's.
-    assert_eq!(left(Truncation::NewestTurns, lines, &"a ".repeat(30), None), Left::Part);
+    assert_eq!(left(Truncation::NewestTurns, lines, &"a ".repeat(30), None), Kept::Part);
     let older = said(&[user(&"a ".repeat(30)), user("b b")]);
     let config = InputConfig { max_tokens: 20, ..config(lines, Speakers::None) };
     let cut = renderer(&bert(&Slots::Free), config).render(&older).unwrap().cut;
-    assert!(cut.tokens > 0 && cut.judged == Left::Whole, "{cut:?}");
+    assert!(cut.tokens > 0 && cut.judged == Kept::Whole, "{cut:?}");
 }
 
 #[test]

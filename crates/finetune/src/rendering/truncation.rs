@@ -13,14 +13,15 @@ pub struct Cut {
     pub turns: usize,
     /// Tokens, those of whole turns with their tags included.
     pub tokens: usize,
-    /// What is left of the text that is judged: of the reply, or else of the newest turn.
-    pub judged: Left,
+    /// What is left of the text that is judged: of the newest turn, or of the reply and the
+    /// turn of the person that it answers.
+    pub judged: Kept,
 }
 
 /// What is left of a text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Left {
+pub enum Kept {
     /// All of it.
     #[default]
     Whole,
@@ -30,12 +31,30 @@ pub enum Left {
     Nothing,
 }
 
-impl Left {
+impl Kept {
     const fn of(before: usize, after: usize) -> Self {
         match after {
             _ if after == before => Self::Whole,
             0 => Self::Nothing,
             _ => Self::Part,
+        }
+    }
+}
+
+/// Tokens of the text that is judged, and of the turn that it answers, if it is a reply.
+#[derive(Clone, Copy)]
+struct Judged {
+    text: usize,
+    answered: usize,
+}
+
+impl Judged {
+    /// What is left of it. A reply can only be judged by what it answers, so that a cut
+    /// there is a cut of the reply.
+    const fn kept(self, before: Self) -> Kept {
+        match Kept::of(before.text, self.text) {
+            Kept::Whole if self.answered < before.answered => Kept::Part,
+            kept => kept,
         }
     }
 }
@@ -60,7 +79,7 @@ impl Parts {
             Truncation::Right => cut_right(self.segments(), excess),
             Truncation::LongestFirst => self.cut_longest(excess),
         }
-        let judged = Left::of(judged, self.judged());
+        let judged = self.judged().kept(judged);
         let mut cut = Cut { turns: 0, tokens: total, judged };
         for (segment, before) in self.segments().zip(sizes) {
             cut.tokens -= segment.len();
@@ -74,9 +93,12 @@ impl Parts {
         self.first.iter_mut().chain(self.second.iter_mut().flatten())
     }
 
-    /// Tokens of the text that is judged.
-    fn judged(&mut self) -> usize {
-        self.segments().rfind(|segment| segment.owner != Owner::Frame).map_or(0, |last| last.body.len())
+    fn judged(&mut self) -> Judged {
+        let of = |segment: Option<&mut Segment>| segment.map_or(0, |segment| segment.body.len());
+        let text = of(self.segments().rfind(|segment| segment.owner != Owner::Frame));
+        let is_reply = self.segments().any(|segment| segment.owner == Owner::Reply);
+        let answered = self.segments().rfind(|segment| segment.owner == Owner::Turn(Role::User));
+        Judged { text, answered: if is_reply { of(answered) } else { 0 } }
     }
 
     fn cut_oldest_turns(&mut self, mut excess: usize, length: usize) {

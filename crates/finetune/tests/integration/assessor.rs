@@ -5,13 +5,14 @@ use mindrail_core::assessment::{NotEvaluatedReason, TurnScores};
 use mindrail_core::assessor::Assessor as _;
 use mindrail_core::calibration::{DataFile, LabelThresholds, ThresholdTarget};
 use mindrail_core::conversation::{Role, Turn};
-use mindrail_core::taxonomy::{CrisisLabel, ReplyClass, Taxonomy as _};
+use mindrail_core::taxonomy::{CrisisLabel, Harm, ReplyClass, Signal, Taxonomy as _};
 use mindrail_finetune::assessor::{AnyAssessor, FineTunedAssessor};
 use mindrail_finetune::bundle::{CALIBRATION, FineTuned, LABEL_THRESHOLDS, Opening};
-use mindrail_finetune::labels::{LabelCalibration, ONGOING_CONFIRM, columns};
+use mindrail_finetune::labels::{ChosenThresholds, LabelCalibration, LabelRow, ONGOING_CONFIRM, columns};
 use mindrail_finetune::rendering::Truncation;
 use mindrail_finetune::rows::{Target, Task};
 use mindrail_finetune::{EventFiles, train};
+use mindrail_model::assessor::EmbeddedAssessor;
 use tempfile::TempDir;
 
 use crate::training::{Kept, job};
@@ -90,6 +91,32 @@ fn a_reply_in_another_script_is_read_by_a_model_that_was_trained_for_replies() {
     assert!(!judged.not_evaluated.iter().any(|note| is_foreign(note.reason)), "{:?}", judged.not_evaluated);
 }
 
+/// Thresholds of one task, from rows of conversations of their own.
+fn chosen(task: Task, rows: &[(&[f32], &Target)]) -> ChosenThresholds {
+    let names: Vec<String> = (0..rows.len()).map(|row| row.to_string()).collect();
+    let rows: Vec<LabelRow<'_>> = rows
+        .iter()
+        .zip(&names)
+        .map(|((outputs, target), conversation)| LabelRow { conversation, outputs, target })
+        .collect();
+    let thresholds = LabelThresholds::choose(ThresholdTarget::MaxF1, &columns(task, &rows), 1);
+    let chosen_on = DataFile { file: "new.json".to_owned(), sha256: "00".to_owned(), rows: rows.len() };
+    ChosenThresholds { chosen_on, thresholds: thresholds.expect("thresholds") }
+}
+
+/// Two rows, of which the label at `place` holds on the first, with these probabilities.
+fn two_rows(task: Task, place: usize, probabilities: [f32; 2]) -> ChosenThresholds {
+    let outputs = probabilities.map(|p| {
+        let mut outputs = vec![0.0; task.outputs()];
+        outputs[place] = p;
+        outputs
+    });
+    let mut gold = vec![0.0; task.outputs()];
+    gold[place] = 1.0;
+    let targets = [Target::Labels(gold), Target::Labels(vec![0.0; task.outputs()])];
+    chosen(task, &[(&outputs[0], &targets[0]), (&outputs[1], &targets[1])])
+}
+
 #[test]
 fn thresholds_of_labels_are_called_at_and_are_part_of_the_models_identity() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -100,16 +127,14 @@ fn thresholds_of_labels_are_called_at_and_are_part_of_the_models_identity() {
     };
     assert!(unchosen(&before).expect("a remark").contains("8 of 8"));
     assert!((before.calibration().unsafe_reply.get() - 0.5).abs() < 1e-6);
-    let outputs = [0.1f32, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.9];
-    let risky = [0.4f32, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.6];
     let (safe, nonsense) = (Target::Class(7), Target::Class(0));
-    let rows = [(outputs.as_slice(), &safe), (risky.as_slice(), &nonsense)];
-    let chosen = columns(Task::ReplyClass, rows.into_iter());
-    let chosen = LabelThresholds::choose(ThresholdTarget::MaxF1, &chosen, 1).expect("thresholds");
+    let rows: [(&[f32], &Target); 2] = [
+        (&[0.1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.9], &safe),
+        (&[0.4, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.6], &nonsense),
+    ];
     let labels = LabelCalibration {
         model: before.bundle().sha256().to_owned(),
-        chosen_on: DataFile { file: "new.json".to_owned(), sha256: "00".to_owned(), rows: 2 },
-        tasks: [(Task::ReplyClass, chosen)].into(),
+        tasks: [(Task::ReplyClass, chosen(Task::ReplyClass, &rows))].into(),
     };
     let path = before.bundle().folder().join(LABEL_THRESHOLDS);
     std::fs::write(&path, serde_json::to_string(&labels).expect("JSON")).expect("written");
@@ -126,21 +151,65 @@ fn thresholds_of_labels_are_called_at_and_are_part_of_the_models_identity() {
 }
 
 #[test]
-fn any_ongoing_confirm_is_a_decision_of_its_own() {
-    let mut outputs = [0.0f32; 16];
-    let mut gold = vec![0.0f32; 16];
+fn every_task_gives_its_own_thresholds_and_keeps_those_of_another_file() {
     let confirm =
         CrisisLabel::ALL.iter().find(|label| label.wire() == "confirm_SH_ongoing").expect("a label");
-    (outputs[confirm.index()], gold[confirm.index()]) = (0.7, 1.0);
-    let (is_so, is_not) = (Target::Labels(gold), Target::Labels(vec![0.0; 16]));
-    let quiet = [0.2f32; 16];
-    let rows = [(outputs.as_slice(), &is_so), (quiet.as_slice(), &is_not)];
-    let found = columns(Task::Onsets, rows.into_iter());
+    let calibrated = |task, place, p| LabelCalibration {
+        model: "one".to_owned(),
+        tasks: [(task, two_rows(task, place, p))].into(),
+    };
+    let earlier = calibrated(Task::Signals, 2, [0.9, 0.8])
+        .over(Some(calibrated(Task::Onsets, confirm.index(), [0.7, 0.2])))
+        .over(Some(calibrated(Task::Harms, 3, [0.3, 0.1])));
+    // What is chosen anew goes before, and what was chosen for another model is left out.
+    let labels = calibrated(Task::Signals, 2, [0.6, 0.55]).over(Some(earlier));
+    let foreign = LabelCalibration { model: "other".to_owned(), ..calibrated(Task::Harms, 5, [0.3, 0.1]) };
+    assert_eq!(labels.clone().over(Some(foreign)), labels);
+    let before = EmbeddedAssessor::embedded().expect("the shipped bundle").calibration().clone();
+    let mut after = before.clone();
+    labels.apply(&mut after);
+    let is_within = |found: f32, low: f32, high: f32| assert!(found > low && found <= high, "{found}");
+    is_within(after.signals[Signal::ALL[2]].get(), 0.55, 0.6);
+    is_within(after.crisis[*confirm].get(), 0.2, 0.7);
+    is_within(after.certain_confirm.value.get(), 0.2, 0.7);
+    is_within(after.harms[Harm::ALL[3]].get(), 0.1, 0.3);
+    after.signals.set(Signal::ALL[2], before.signals[Signal::ALL[2]]);
+    after.crisis.set(*confirm, before.crisis[*confirm]);
+    after.harms.set(Harm::ALL[3], before.harms[Harm::ALL[3]]);
+    after.certain_confirm = before.certain_confirm.clone();
+    assert_eq!(after, before, "nothing else is touched");
+}
+
+#[test]
+fn an_onset_is_one_row_until_it_begins_and_an_ongoing_confirm_one_for_its_dialogue() {
+    let confirm = CrisisLabel::ALL.iter().position(|label| label.wire() == "confirm_SH_ongoing");
+    let (confirm, none) = (confirm.expect("a label"), Target::Labels(vec![0.0; 16]));
+    let mut gold = vec![0.0f32; 16];
+    gold[confirm] = 1.0;
+    let begins = Target::Labels(gold);
+    let said = |p: f32| {
+        let mut outputs = [0.1f32; 16];
+        outputs[confirm] = p;
+        outputs
+    };
+    let outputs = [said(0.2), said(0.7), said(0.9), said(0.3)];
+    let told = [("a", &none), ("a", &begins), ("a", &none), ("b", &none)];
+    let rows: Vec<LabelRow<'_>> = told
+        .iter()
+        .zip(&outputs)
+        .map(|((conversation, target), outputs)| LabelRow { conversation, outputs, target })
+        .collect();
+    let found = columns(Task::Onsets, &rows);
     assert_eq!(found.len(), 17);
-    let together = &found[ONGOING_CONFIRM];
-    assert_eq!(together.labels, [true, false]);
-    let probabilities: Vec<f32> = together.probabilities.iter().map(|p| p.get()).collect();
-    assert!((probabilities[0] - 0.7).abs() < 1e-6 && (probabilities[1] - 0.2).abs() < 1e-6);
+    let of = |name: &str| {
+        let column = &found[name];
+        let probabilities: Vec<f32> = column.probabilities.iter().map(|p| p.get()).collect();
+        (probabilities, column.labels.clone())
+    };
+    // What is said of it after it began decides nothing; another label goes on.
+    assert_eq!(of("confirm_SH_ongoing"), (vec![0.2, 0.7, 0.3], vec![false, true, false]));
+    assert_eq!(of("alert_past").1, [false; 4]);
+    assert_eq!(of(ONGOING_CONFIRM), (vec![0.9, 0.3], vec![true, false]));
 }
 
 #[test]

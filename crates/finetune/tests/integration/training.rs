@@ -342,7 +342,7 @@ fn what_would_train_without_ever_learning_is_refused_before_data_are_read() {
 #[test]
 fn pairs_that_are_one_input_once_they_are_cut_are_left_out_and_told() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut job = job(&folder, "pku-reward");
+    let job = job(&folder, "pku-reward");
     let same = serde_json::json!({
         "prompt": "day 99?", "response_0": "talk", "response_1": "talk", "is_response_0_safe": true,
         "is_response_1_safe": false, "better_response_id": 0, "safer_response_id": 0,
@@ -352,7 +352,6 @@ fn pairs_that_are_one_input_once_they_are_cut_are_left_out_and_told() {
     let with = job.prepare().expect("data");
     assert!(with.notes.iter().any(|note| note.contains("1 pairs are the same twice")), "{:?}", with.notes);
     assert_eq!(with.train.len() + with.dev.len(), 24);
-    job.data.clear();
 }
 
 #[test]

@@ -5,13 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
-use mindrail_core::calibration::{DataFile as FitDataFile, LabelColumn, LabelThresholds, ThresholdTarget};
+use mindrail_core::calibration::{DataFile as FitDataFile, LabelThresholds, ThresholdTarget};
 use mindrail_core::conversation::Role;
 use mindrail_finetune::assessor::probability;
 use mindrail_finetune::bundle::FineTuned;
-use mindrail_finetune::labels::{self, LABEL_TASKS, LabelCalibration};
-use mindrail_finetune::rendering::Encoded;
-use mindrail_finetune::rows::{self, Example, Input, Target, Task};
+use mindrail_finetune::labels::{self, ChosenThresholds, LABEL_TASKS, LabelCalibration, LabelRow};
+use mindrail_finetune::rendering::{Encoded, Kept};
+use mindrail_finetune::rows::{self, Example, Input, MissingSignals, ReadOptions, Target, Task};
 use mindrail_finetune::{DataFile, probabilities};
 use thiserror::Error;
 
@@ -69,17 +69,24 @@ pub enum BundleRowsError {
     },
 }
 
-/// A data file as a model sees it: its rows for what they are calibrated for.
+/// A data file as a model sees it.
 #[derive(Debug)]
 pub struct BundleRows {
     /// The rows with a label of risk, where the model gives a risk; each output is the
     /// highest over all turns of the person, read with what came before.
     pub risk: FitFile,
-    /// The columns of the labels of each task that the model has and the rows are labelled
-    /// for.
-    labels: BTreeMap<Task, BTreeMap<String, LabelColumn>>,
-    /// Examples of these tasks.
-    examples: usize,
+    /// Texts of which truncation leaves nothing: serving does not evaluate them either.
+    pub cut_away: usize,
+    examples: Vec<ScoredExample>,
+    /// The tasks whose labels get thresholds.
+    tasks: Vec<Task>,
+}
+
+/// An example with what the model says of it; of no task where nothing was left to read.
+#[derive(Debug)]
+struct ScoredExample {
+    example: Example,
+    outputs: BTreeMap<Task, Vec<f32>>,
 }
 
 /// Scores the rows of a data file as the model is served. `each` hears how many readings
@@ -94,26 +101,20 @@ pub fn rows_of_bundle(
 ) -> Result<BundleRows, BundleRowsError> {
     let wanted = wanted(model)?;
     let file = data.display().to_string();
-    let options = model.manifest().recipe.data.read;
+    // A recipe may let the label of risk stand for signals that nobody has labelled; a
+    // threshold chosen on that would be one of risk.
+    let options = ReadOptions { missing_signals: MissingSignals::Skip, ..model.manifest().recipe.data.read };
     let examples = good(rows::read(data, &wanted, options)?)?;
     must_be_unseen(model, &file, &examples)?;
-    let scored = scored(model, &examples, each)?;
+    let (examples, cut_away) = scored(model, examples, each)?;
+    let sha256 = DataFile::of(data)?.sha256;
     let risks = model.risk_task().into_iter().flat_map(|task| {
-        let rows = examples.iter().zip(&scored);
-        rows.filter_map(move |(example, outputs)| Some(row(example, outputs.get(&task)?, label(example)?)))
+        examples.iter().filter_map(move |one| Some(one.row(one.outputs.get(&task)?, one.is_high_risk()?)))
     });
-    let risk = FitFile { file, sha256: DataFile::of(data)?.sha256, rows: risks.collect() };
+    let risk = FitFile { file, sha256, rows: risks.collect() };
     let tasks = LABEL_TASKS.into_iter().filter(|task| wanted.contains(task));
-    let columns = tasks.map(|task| {
-        let rows = examples.iter().zip(&scored);
-        let rows = rows.filter_map(move |(example, outputs)| {
-            Some((outputs.get(&task)?.as_slice(), example.targets.get(&task)?))
-        });
-        (task, labels::columns(task, rows))
-    });
-    let labels = columns.filter(|(_, columns)| !columns.is_empty()).collect();
-    let is_labelled = |example: &&Example| example.targets.keys().any(|task| LABEL_TASKS.contains(task));
-    Ok(BundleRows { risk, labels, examples: examples.iter().filter(is_labelled).count() })
+    let tasks = tasks.filter(|task| examples.iter().any(|one| one.label_row(*task).is_some())).collect();
+    Ok(BundleRows { risk, cut_away, examples, tasks })
 }
 
 /// The tasks that rows are read for: risk where the model gives one, and its labels.
@@ -129,61 +130,105 @@ fn wanted(model: &FineTuned) -> Result<BTreeSet<Task>, BundleRowsError> {
     Ok(wanted)
 }
 
-/// What the model says of each example: the highest of each output over its readings.
+/// What the model says of each example, the highest of each output over its readings; and
+/// of how many readings nothing was left.
 fn scored(
     model: &FineTuned,
-    examples: &[Example],
+    examples: Vec<Example>,
     each: &mut dyn FnMut(usize, usize),
-) -> Result<Vec<BTreeMap<Task, Vec<f32>>>, BundleRowsError> {
-    let (mut readings, mut owners) = (Vec::new(), Vec::new());
+) -> Result<(Vec<ScoredExample>, usize), BundleRowsError> {
+    let (mut readings, mut owners, mut cut_away) = (Vec::new(), Vec::new(), 0);
     for (owner, example) in examples.iter().enumerate() {
         for reading in readings_of(example) {
-            readings.push(rendered(model, example, &reading)?);
+            let reading = rendered(model, example, &reading)?;
+            if reading.cut.judged == Kept::Nothing {
+                cut_away += 1;
+                continue;
+            }
+            readings.push(reading);
             owners.push(owner);
         }
     }
     let inputs: Vec<_> = readings.iter().collect();
     let logits = model.network().logits_of_many(&inputs, &mut |done| each(done, inputs.len()))?;
-    let mut found = vec![BTreeMap::new(); examples.len()];
+    let unread = |example| ScoredExample { example, outputs: BTreeMap::new() };
+    let mut found: Vec<ScoredExample> = examples.into_iter().map(unread).collect();
     for (task, logits) in model.tasks().zip(&logits) {
         for (owner, logits) in owners.iter().zip(logits) {
             let outputs = probabilities(task, logits);
-            let highest = found[*owner].entry(task).or_insert_with(|| outputs.clone());
+            let highest = found[*owner].outputs.entry(task).or_insert_with(|| outputs.clone());
             highest.iter_mut().zip(outputs).for_each(|(highest, one)| *highest = highest.max(one));
         }
     }
-    Ok(found)
+    Ok((found, cut_away))
 }
 
 impl BundleRows {
-    /// Chooses a threshold for each label; none where the rows have labels of no task.
+    /// Whether any row has a label that gets a threshold.
+    pub const fn has_labels(&self) -> bool {
+        !self.tasks.is_empty()
+    }
+
+    /// Chooses a threshold for each label.
     ///
     /// # Errors
-    /// If the target is out of range, or the file selected the checkpoint.
+    /// If the target is out of range, or the file or a row of it selected the checkpoint.
     pub fn label_thresholds(
         &self,
         model: &FineTuned,
         selected: &[SelectionFile],
         target: ThresholdTarget,
         least_per_class: usize,
-    ) -> Result<Option<LabelCalibration>, FittingError> {
-        if self.labels.is_empty() {
-            return Ok(None);
-        }
-        check_disjoint(std::slice::from_ref(&self.risk), selected)?;
-        let choose = |(task, columns): (&Task, &BTreeMap<String, LabelColumn>)| {
-            let found = LabelThresholds::choose(target, columns, least_per_class);
-            Ok((*task, found.map_err(|source| FittingError::Fit { part: "label thresholds", source })?))
+    ) -> Result<LabelCalibration, FittingError> {
+        let rows = self.examples.iter().map(|one| one.row(&[], false)).collect();
+        let all = FitFile { file: self.risk.file.clone(), sha256: self.risk.sha256.clone(), rows };
+        check_disjoint(std::slice::from_ref(&all), selected)?;
+        let choose = |task: &Task| {
+            let rows: Vec<LabelRow<'_>> =
+                self.examples.iter().filter_map(|one| one.label_row(*task)).collect();
+            let thresholds = LabelThresholds::choose(target, &labels::columns(*task, &rows), least_per_class)
+                .map_err(|source| FittingError::Fit { part: "label thresholds", source })?;
+            let (file, sha256) = (all.file.clone(), all.sha256.clone());
+            let chosen_on = FitDataFile { file, sha256, rows: rows.len() };
+            Ok((*task, ChosenThresholds { chosen_on, thresholds }))
         };
-        Ok(Some(LabelCalibration {
-            model: model.sha256().to_owned(),
-            chosen_on: FitDataFile {
-                file: self.risk.file.clone(),
-                sha256: self.risk.sha256.clone(),
-                rows: self.examples,
-            },
-            tasks: self.labels.iter().map(choose).collect::<Result<_, FittingError>>()?,
-        }))
+        let tasks = self.tasks.iter().map(choose).collect::<Result<_, FittingError>>()?;
+        Ok(LabelCalibration { model: model.sha256().to_owned(), tasks })
+    }
+}
+
+impl ScoredExample {
+    /// Whether it is of high risk, where that is known.
+    fn is_high_risk(&self) -> Option<bool> {
+        match self.example.targets.get(&Task::Risk)? {
+            Target::Labels(labels) => labels.first().map(|label| *label >= 0.5),
+            _ => None,
+        }
+    }
+
+    fn label_row(&self, task: Task) -> Option<LabelRow<'_>> {
+        Some(LabelRow {
+            conversation: self.conversation(),
+            outputs: self.outputs.get(&task)?,
+            target: self.example.targets.get(&task)?,
+        })
+    }
+
+    /// The name of its row: an example of a turn or reply has the row's with its place.
+    fn conversation(&self) -> &str {
+        let id = &self.example.id;
+        id.rsplit_once(':').map_or(id, |(conversation, _)| conversation)
+    }
+
+    fn row(&self, outputs: &[f32], label: bool) -> FitRow {
+        FitRow {
+            id: Some(self.conversation().to_owned()),
+            family: Some(self.example.family.clone()),
+            language: Some(self.example.language),
+            outputs: outputs.iter().map(|output| probability(*output)).collect(),
+            label,
+            text: None,
+        }
     }
 }
 
@@ -246,24 +291,5 @@ fn good(found: rows::Examples) -> Result<Vec<Example>, BundleRowsError> {
             Err(BundleRowsError::BadRows { bad, rows, first: first.to_string() })
         }
         None => Ok(good.into_iter().flatten().collect()),
-    }
-}
-
-/// Whether an example is of high risk, where that is known.
-fn label(example: &Example) -> Option<bool> {
-    match example.targets.get(&Task::Risk)? {
-        Target::Labels(labels) => labels.first().map(|label| *label >= 0.5),
-        _ => None,
-    }
-}
-
-fn row(example: &Example, outputs: &[f32], label: bool) -> FitRow {
-    FitRow {
-        id: Some(example.id.clone()),
-        family: Some(example.family.clone()),
-        language: Some(example.language),
-        outputs: outputs.iter().map(|output| probability(*output)).collect(),
-        label,
-        text: None,
     }
 }

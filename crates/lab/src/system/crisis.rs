@@ -2,9 +2,10 @@
 //! once; a language model is asked about each user turn by itself, with the
 //! turns before it and none of its own earlier answers.
 
+use mindrail_core::assessment::NotEvaluatedReason;
 use mindrail_core::conversation::Role;
 use mindrail_core::guard::Guard;
-use mindrail_core::report::TurnReportScores;
+use mindrail_core::report::{Report, TurnReportScores};
 use mindrail_core::taxonomy::{CrisisLabel, Taxonomy as _};
 use mindrail_finetune::assessor::AnyAssessor;
 use mindrail_finetune::rows::Task;
@@ -37,7 +38,8 @@ impl Benched for Crisis {
                     probabilities.push(crisis.clone());
                 }
                 // A turn that says nothing has no scores and no onset.
-                _ => turns.push(TurnAnswer::silent()),
+                _ if says_nothing(&report, turn.index) => turns.push(TurnAnswer::silent()),
+                _ => turns.push(TurnAnswer::Unanswered(Outcome::NotEvaluated)),
             }
         }
         let probabilities = (probabilities.len() == turns.len()).then_some(probabilities);
@@ -113,6 +115,12 @@ impl Benched for Crisis {
         });
         [turn_words(gold), turn_words(said)]
     }
+}
+
+/// Whether a turn has no scores because it has no words; any other cause is no answer.
+fn says_nothing(report: &Report, turn: usize) -> bool {
+    let mut notes = report.not_evaluated.iter().filter(|note| note.turn == Some(turn));
+    notes.all(|note| note.reason == NotEvaluatedReason::EmptyTurn)
 }
 
 /// The answer to one turn, from the names that its cell holds.

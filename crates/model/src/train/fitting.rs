@@ -18,6 +18,7 @@ use mindrail_core::digest::sha256;
 use mindrail_core::language::Language;
 use mindrail_core::metrics::{MicroF1, OnsetSets, auroc, confusion_at, count_onsets, wilson_interval};
 use mindrail_core::policy::Policy;
+use mindrail_core::policy::rules::unsafe_probability;
 use mindrail_core::probability::Probability;
 use mindrail_core::taxonomy::{
     CrisisLabel, Harm, ReplyClass, Scores, Severity, Signal, Stage, Taxonomy, Tense,
@@ -784,8 +785,8 @@ fn unsafe_threshold(scorer: &Scorer, rows: &[&Scored]) -> Probability {
     let replies = rows.iter().flat_map(|s| &s.replies);
     let (scores, labels): (Vec<Probability>, Vec<bool>) = replies
         .map(|r| {
-            let safe = reply_scores(&scorer.blend, &r.deep, &r.wide).classes[ReplyClass::SafeResponse];
-            (probability(1.0 - safe.get()), !r.class.is_safe())
+            let classes = reply_scores(&scorer.blend, &r.deep, &r.wide).classes;
+            (unsafe_probability(&classes), !r.class.is_safe())
         })
         .unzip();
     threshold_for_max_f1(&scores, &labels).map_or(probability(0.5), |t| t.value)

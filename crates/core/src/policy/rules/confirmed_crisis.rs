@@ -115,7 +115,7 @@ impl PersonRule for ConfirmedCrisisRule {
 }
 
 /// Every Confirm of a tense, with its type.
-pub(super) fn confirms(tense: Tense) -> impl Iterator<Item = (CrisisLabel, CrisisType)> {
+pub fn confirms(tense: Tense) -> impl Iterator<Item = (CrisisLabel, CrisisType)> {
     let of_tense = CrisisLabel::ALL.iter().filter(move |label| label.tense() == tense);
     of_tense.filter_map(|&label| match label.stage() {
         Stage::Alert => None,

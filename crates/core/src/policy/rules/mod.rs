@@ -20,14 +20,14 @@ mod unsafe_reply;
 use serde::{Deserialize, Serialize};
 
 pub use alert::AlertRule;
-pub use confirmed_crisis::{ActionPerType, ConfirmedCrisisRule};
+pub use confirmed_crisis::{ActionPerType, ConfirmedCrisisRule, confirms};
 pub use grave_signal::GraveSignalRule;
 pub use harmful_reply::HarmfulReplyRule;
 pub use not_evaluated::{NotEvaluatedRule, PersonCaution, ReplyCaution, ReplyNotEvaluatedRule};
 pub use past_event::PastEventRule;
 pub use risk::{RiskLevels, RiskRule};
 pub use third_party::ThirdPartyRule;
-pub use unsafe_reply::UnsafeReplyRule;
+pub use unsafe_reply::{UnsafeReplyRule, unsafe_probability};
 
 use super::{Evidence, ReplyEvidence};
 use crate::verdict::{Explanation, ReplyAction, UserAction};

@@ -43,7 +43,7 @@ impl ReplyRule for UnsafeReplyRule {
         }
         let classes = &evidence.reply.scores?.classes;
         let threshold = self.threshold.unwrap_or(evidence.calibration.unsafe_reply);
-        let probability = total(unsafe_classes(classes).map(|(_, p)| p));
+        let probability = unsafe_probability(classes);
         let reached = evidence.reached(None, probability, threshold)?;
         let statement = "The reply is not safe for the person in this state.";
         let sum = Explanation::of_score(RuleName::UnsafeReply, self.action, statement, reached);
@@ -67,6 +67,13 @@ impl UnsafeReplyRule {
             })
             .collect()
     }
+}
+
+/// How probably a reply is unsafe: all classes but the safe one together, at most 1. A
+/// threshold must be chosen on this very sum, or the row that it was chosen by may fall
+/// below it.
+pub fn unsafe_probability(classes: &Scores<ReplyClass>) -> Probability {
+    total(unsafe_classes(classes).map(|(_, p)| p))
 }
 
 fn unsafe_classes(classes: &Scores<ReplyClass>) -> impl Iterator<Item = (ReplyClass, Probability)> + '_ {

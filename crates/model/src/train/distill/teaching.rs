@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mindrail_core::assessment::{ConversationScores, UserScores};
 use mindrail_core::calibration::Calibration;
+use mindrail_core::policy::rules::unsafe_probability;
 use mindrail_core::policy::{Policy, is_high_risk};
 use mindrail_core::probability::Probability;
 use mindrail_core::taxonomy::{CrisisLabel, Harm, ReplyClass, Scores, Severity, Signal, Taxonomy};
@@ -133,7 +134,7 @@ impl Teaching<'_> {
 
 /// Whether the unsafe classes together reach the threshold.
 pub(super) fn is_unsafe(classes: &Scores<ReplyClass>, calibration: &Calibration) -> bool {
-    1.0 - classes[ReplyClass::SafeResponse].get() >= calibration.unsafe_reply.get()
+    unsafe_probability(classes) >= calibration.unsafe_reply
 }
 
 /// Whether the risk reaches the threshold for support; none where there is no threshold.
