@@ -265,10 +265,15 @@ def main():
     rounds = 1 if arguments.quick else arguments.rounds
     base = arguments.base
     report = {"machine": machine(), "rounds": {"training": rounds, "inference": 1}, "steps": arguments.steps, "warm_up": 3, "training": [], "inference": {}, "mixed": {}}
+    def keep():
+        # After every cell: a run that is stopped keeps what it has measured.
+        Path(arguments.output).write_text(json.dumps(report, indent=1) + "\n")
+
     engines = [("mindrail-train", base), ("torch-sdpa", base), ("torch-eager", base)]
     for batch, tokens in TRAINING:
         for threads in arguments.threads:
             report["training"].append(cell(engines, (batch, tokens), threads, rounds, arguments.steps))
+            keep()
     with tempfile.TemporaryDirectory() as folder:
         models = {"MiniLM": base}
         if not arguments.quick:
@@ -278,13 +283,14 @@ def main():
             onnx = f"{folder}/{name}.onnx"
             export(path, onnx)
             engines = [("mindrail-infer", path), ("torch-infer", path), ("onnxruntime", onnx)]
-            report["inference"][name] = [
-                cell(engines, (batch, tokens), max(arguments.threads), 1, arguments.steps)
-                for batch, tokens in INFERENCE
-                if name == "MiniLM" or batch * tokens <= 4096
-            ]
-            report["mixed"][name] = mixed_cell(base, path, onnx, folder, arguments)
-    Path(arguments.output).write_text(json.dumps(report, indent=1) + "\n")
+            rows = report["inference"].setdefault(name, [])
+            for batch, tokens in INFERENCE:
+                if name == "MiniLM" or batch * tokens <= 4096:
+                    rows.append(cell(engines, (batch, tokens), max(arguments.threads), 1, arguments.steps))
+                    keep()
+            if name == "MiniLM":
+                report["mixed"][name] = mixed_cell(base, path, onnx, folder, arguments)
+                keep()
 
 
 def mixed_cell(base, path, onnx, folder, arguments):

@@ -211,6 +211,8 @@ fn a_calibration_goes_into_the_bundle_and_refuses_rows_that_trained_it() {
     let copy = folder.write("copy.csv", text + "\"**User:** one row more\",0,x,none,early,x,en,p9,\"[]\"\n");
     let ran = folder.run(&["calibrate", &copy.display().to_string(), "--bundle", &bundle]);
     assert!(ran.code == Some(1) && ran.stderr.contains("40 of 41 rows"), "{}", ran.stderr);
+    let ran = folder.run(&["calibrate", &copy.display().to_string(), "--bundle", &bundle, "--without-seen"]);
+    assert!(ran.code == Some(1) && ran.stderr.contains("40 rows were left out"), "{}", ran.stderr);
     // A random checkpoint of two layers ranks as it likes; the map of no map fits anything.
     let new = folder.write("new.csv", conversations(100, 60)).display().to_string();
     let ran = folder.run(&[
@@ -248,7 +250,7 @@ fn a_calibration_goes_into_the_bundle_and_refuses_rows_that_trained_it() {
     let written = folder.read("run/seed-42/bundle/label_thresholds.json");
     let written: Value = serde_json::from_str(&written).expect("thresholds");
     let of = |label: &str| &written["tasks"]["signals"]["thresholds"]["labels"][label];
-    assert!(of("hopelessness")["threshold"]["value"].is_number(), "{written}");
+    assert_eq!(of("hopelessness")["positives"], 30, "{written}");
     assert_eq!((of("testing")["positives"].as_u64(), of("testing")["threshold"].is_null()), (Some(0), true));
 }
 
@@ -296,7 +298,7 @@ fn a_model_of_replies_alone_is_given_thresholds_of_its_classes() {
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert!(ran.stdout.contains("Thresholds of reply_class, youden, on 80 examples"), "{}", ran.stdout);
     let line = ran.stdout.lines().find(|line| line.starts_with("  unsafe ")).expect("a line");
-    assert!(line.contains(" 40 ") && !line.contains("none"), "{line}");
+    assert!(line.contains(" 40 "), "{line}");
     assert!(!folder.path("run/seed-42/bundle/calibration.json").exists(), "there was no risk to calibrate");
     let ran = folder.run(&["calibrate", &new, "--label-target", "f1"]);
     assert!(ran.code == Some(2) && ran.stderr.contains("--bundle"), "{}", ran.stderr);

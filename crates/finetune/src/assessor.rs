@@ -106,6 +106,8 @@ impl FineTunedAssessor {
             remarks.push(word.to_owned());
         }
         remarks.extend(LABEL_TASKS.iter().filter_map(|task| self.unchosen(*task)));
+        let own: Vec<&str> = self.model.tasks().map(Task::wire).collect();
+        remarks.push(format!("says {}; all else is the embedded model's", own.join(", ")));
         remarks
     }
 

@@ -116,7 +116,9 @@ impl Job {
         let dev = rendered(&renderer, dev, "dev", &mut notes)?;
         for (part, samples) in [("train", &train), ("dev", &dev)] {
             if samples.is_empty() {
-                return Err(Error::new(part, "no usable rows", "at least one"));
+                let of_part = notes.iter().filter(|note| note.starts_with(part));
+                let why = of_part.map(String::as_str).collect::<Vec<_>>().join("; ");
+                return Err(Error::new(part, format!("no usable rows ({why})"), "at least one"));
             }
         }
         let (of_train, of_dev) = (seen(&train), seen(&dev));

@@ -7,6 +7,7 @@
 //! once; whether any Confirm goes on, on whole dialogues.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use mindrail_core::calibration::{Calibration, DataFile, LabelColumn, LabelThresholds, RiskThreshold};
 use mindrail_core::policy::rules::{confirms, unsafe_probability};
@@ -40,10 +41,29 @@ pub struct LabelCalibration {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChosenThresholds {
-    /// The file, with the number of its examples that have labels of the task.
-    pub chosen_on: DataFile,
+    /// The files, the newest first, each with the number of its examples that have labels of
+    /// the task.
+    pub chosen_on: Vec<DataFile>,
     /// The thresholds.
     pub thresholds: LabelThresholds,
+}
+
+impl ChosenThresholds {
+    /// Keeps earlier thresholds of labels that have none here.
+    fn keep(&mut self, earlier: Self) {
+        let chosen = earlier.thresholds.labels.into_iter().filter(|(_, label)| label.threshold.is_some());
+        let mut is_any_kept = false;
+        for (name, label) in chosen {
+            let own = self.thresholds.labels.get(&name);
+            if own.is_none_or(|own| own.threshold.is_none()) {
+                self.thresholds.labels.insert(name, label);
+                is_any_kept = true;
+            }
+        }
+        if is_any_kept {
+            self.chosen_on.extend(earlier.chosen_on);
+        }
+    }
 }
 
 /// What a model said of an example, and what is so.
@@ -147,13 +167,16 @@ impl LabelCalibration {
         Ok(Some(found))
     }
 
-    /// These, with those of other tasks that were chosen earlier for the same model.
+    /// These, with those that were chosen earlier for the same model and are not chosen anew:
+    /// a file with few rows of a label takes nothing away.
     #[must_use]
     pub fn over(mut self, earlier: Option<Self>) -> Self {
-        for (task, chosen) in
-            earlier.into_iter().filter(|one| one.model == self.model).flat_map(|one| one.tasks)
-        {
-            self.tasks.entry(task).or_insert(chosen);
+        let earlier = earlier.filter(|earlier| earlier.model == self.model);
+        for (task, chosen) in earlier.into_iter().flat_map(|earlier| earlier.tasks) {
+            match self.tasks.entry(task) {
+                Entry::Vacant(place) => drop(place.insert(chosen)),
+                Entry::Occupied(mut own) => own.get_mut().keep(chosen),
+            }
         }
         self
     }

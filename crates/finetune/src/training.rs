@@ -4,6 +4,7 @@
 //! order of examples and what is dropped depend on seed and step alone.
 
 use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -169,6 +170,8 @@ struct Run<'a> {
     standing: Standing,
     total: usize,
     log: Log,
+    /// Held as long as the training runs: two in one folder would write each other's steps.
+    _lock: File,
 }
 
 impl<'a> Run<'a> {
@@ -177,12 +180,13 @@ impl<'a> Run<'a> {
         let network = job.network(&prepared.renderer, seed)?;
         let folder = job.output.join(format!("seed-{seed}"));
         std::fs::create_dir_all(&folder).at(&folder)?;
+        let lock = locked(&folder)?;
         record(job, prepared)?;
         let total = steps_per_epoch(job, prepared) * job.recipe.training.epochs;
         let adam = AdamW::new(&job.recipe.optimizer, &network.parameters(), total)?;
         let standing = Standing { plan: prepared.plan.clone(), ..Standing::default() };
         let log = Log::open(&folder, events)?;
-        let mut run = Self { job, prepared, seed, folder, network, adam, standing, total, log };
+        let mut run = Self { job, prepared, seed, folder, network, adam, standing, total, log, _lock: lock };
         run.take_up()?;
         Ok(run)
     }
@@ -333,6 +337,20 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// That the figure which chose the epoch was the same in all of them.
+    fn undecided(&self) -> Option<String> {
+        let training = &self.job.recipe.training;
+        let of = |figures: &BTreeMap<Task, TaskFigures>| {
+            figures.get(&training.select_task).and_then(|figures| figures.of(training.select))
+        };
+        let figures: Vec<Option<f64>> = self.standing.epochs.iter().map(of).collect();
+        let (first, rest) = figures.split_first()?;
+        (!rest.is_empty() && rest.iter().all(|figure| figure == first)).then(|| {
+            let value = first.unwrap_or_default();
+            format!("every epoch has the same figure on dev, {value:.4}: which one was kept says nothing")
+        })
+    }
+
     fn bundle(&mut self) -> Result<SeedResult, Error> {
         let (epoch, _) = self.standing.best.unwrap_or_default();
         let mut best = Checkpoint::of_file(&self.weights_of(epoch))?;
@@ -345,10 +363,26 @@ impl<'a> Run<'a> {
         if let Some(most) = self.job.most_steps.filter(|most| *most < self.total) {
             marks.push(format!("stopped after {most} of {} steps", self.total));
         }
+        marks.extend(self.undecided());
         let made =
             Made { job: self.job, prepared: self.prepared, seed: self.seed, epoch, figures: &figures, marks };
         bundle::write(&self.folder.join("bundle"), &self.network, &made)?;
         Ok(SeedResult { seed: self.seed, epoch, figures })
+    }
+}
+
+/// The lock of a seed's folder. The system lets go of it when the program ends, however it
+/// ends.
+fn locked(folder: &Path) -> Result<File, Error> {
+    let path = folder.join("lock");
+    let file = File::create(&path).at(&path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            let found = "a training that another program runs here";
+            Err(Error::new(folder.display(), found, "one at a time, or another --output"))
+        }
+        Err(TryLockError::Error(cause)) => Err(cause).at(&path),
     }
 }
 

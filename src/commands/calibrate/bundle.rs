@@ -23,12 +23,12 @@ pub(super) struct CalibratedBundle {
 }
 
 /// Where it is written: into the bundle; or only the calibration of risk, to a file.
-pub(super) struct Into {
+pub(super) struct Destination {
     risk: PathBuf,
     labels: Option<PathBuf>,
 }
 
-impl Into {
+impl Destination {
     pub(super) fn new(bundle: &Path, file: Option<&Path>) -> Self {
         Self {
             risk: file.map_or_else(|| bundle.join(CALIBRATION), Path::to_owned),
@@ -51,14 +51,14 @@ impl CalibratedBundle {
     }
 
     /// For people, with where it was written.
-    pub(super) fn drawn(&self, into: &Into) -> String {
+    pub(super) fn drawn(&self, destination: &Destination) -> String {
         let mut parts = Vec::new();
         if let Some(fitted) = &self.risk {
-            parts.push(fitting::drawn(fitted, Some(&into.risk)));
+            parts.push(fitting::drawn(fitted, Some(&destination.risk)));
         }
         if let Some(labels) = &self.labels {
             parts.push(drawn_labels(labels));
-            parts.push(match &into.labels {
+            parts.push(match &destination.labels {
                 Some(path) => format!("Written to {}\n", path.display()),
                 None => "Thresholds of labels were not written: --write is for the calibration of risk.\n"
                     .to_owned(),
@@ -71,13 +71,9 @@ impl CalibratedBundle {
 fn drawn_labels(labels: &LabelCalibration) -> String {
     let mut lines = Vec::new();
     for (task, chosen) in &labels.tasks {
-        lines.push(format!(
-            "\nThresholds of {}, {}, on {} examples of {}",
-            task.wire(),
-            chosen.thresholds.target,
-            chosen.chosen_on.rows,
-            chosen.chosen_on.file
-        ));
+        let files = chosen.chosen_on.iter().map(|own| format!("{} examples of {}", own.rows, own.file));
+        let files = files.collect::<Vec<_>>().join(", earlier ");
+        lines.push(format!("\nThresholds of {}, {}, on {files}", task.wire(), chosen.thresholds.target));
         lines.push(format!(
             "  {:<36} {:>9}  {:<22} {:<22} {:>5} {:>7}",
             "", "threshold", "recall", "false-positive rate", "with", "without"
@@ -86,7 +82,8 @@ fn drawn_labels(labels: &LabelCalibration) -> String {
     }
     lines.push(
         "A threshold was chosen on the rows that its figures are of: expect less on new ones. A label with\n\
-         fewer rows on either side than --least-per-class has none, and is called at 0.5, which nobody has chosen."
+         fewer rows on either side than --least-per-class has none, nor has one whose rows the model does not\n\
+         tell apart; it is called at 0.5, which nobody has chosen."
             .to_owned(),
     );
     lines.join("\n") + "\n"

@@ -8,13 +8,16 @@ mod sweep;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::Args;
 use indicatif::ProgressBar;
+use mindrail_finetune::bundle::FineTuned;
 use mindrail_finetune::labels::LabelCalibration;
-use mindrail_lab::calibrate::{CalibrateOptions, calibrate, read_rows, rows_of_bundle, selection_of_bundle};
+use mindrail_lab::calibrate::{
+    BundleRows, CalibrateOptions, SeenRows, calibrate, read_rows, rows_of_bundle, selection_of_bundle,
+};
 
-use self::bundle::{CalibratedBundle, Into};
+use self::bundle::{CalibratedBundle, Destination};
 use self::fitting::Fitting;
 use super::{Computing, Exit, complain, number, print, share};
 
@@ -87,6 +90,11 @@ pub(crate) struct Calibrate {
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["stated", "recall"])]
     bundle: Option<PathBuf>,
 
+    /// With --bundle, leave out the rows that trained the model or chose its checkpoint, in
+    /// place of refusing the file.
+    #[arg(long, requires = "bundle")]
+    without_seen: bool,
+
     #[command(flatten)]
     computing: Computing,
 
@@ -133,50 +141,67 @@ impl Calibrate {
     /// Scores the file with a fine-tuned model, fits what the rows have labels for, and
     /// writes it into the bundle.
     fn fit_bundle(&self, folder: &Path) -> anyhow::Result<String> {
+        if self.file.as_os_str() == "-" {
+            bail!("standard input: found rows for --bundle, expected a file");
+        }
         let model = self.computing.open(folder)?;
         let fitting = self.fitting.clone().unwrap_or_default();
+        let rows = self.scored(&model)?;
+        let has_risk = !rows.risk.rows.is_empty();
+        self.check_options(&fitting, &rows)?;
+        let selected = [selection_of_bundle(&model), fitting.selection()?].concat();
+        let labels =
+            rows.has_labels().then(|| fitting.label_thresholds(&rows, &model, &selected)).transpose()?;
+        let labels = labels.map(|labels| labels.over(LabelCalibration::of_bundle(&model).ok().flatten()));
+        let destination = Destination::new(folder, fitting.written());
+        // Labels need neither folds nor a head, so that they are kept where risk has no fit.
+        if let Some(labels) = &labels {
+            destination.write_labels(labels)?;
+        }
+        let risk = has_risk
+            .then(|| fitting.fit_rows(std::slice::from_ref(&rows.risk), &selected, self.inverse_penalty))
+            .transpose();
+        let (risk, failed) = risk.map_or_else(|failed| (None, Some(failed)), |fitted| (fitted, None));
+        let found = CalibratedBundle { risk: risk.map(|fitted| fitted.of_model(model.sha256())), labels };
+        destination.write_risk(&found)?;
+        let text = if self.json { found.json()? } else { found.drawn(&destination) };
+        let Some(failed) = failed else { return Ok(text) };
+        if found.labels.is_some() {
+            print(&text)?;
+        }
+        Err(failed.context("risk is not calibrated"))
+    }
+
+    fn scored(&self, model: &FineTuned) -> anyhow::Result<BundleRows> {
         let bar = ProgressBar::new(0);
-        let rows = rows_of_bundle(&model, &self.file, &mut |done, of| {
+        let seen = if self.without_seen { SeenRows::LeftOut } else { SeenRows::Refused };
+        let rows = rows_of_bundle(model, &self.file, seen, &mut |done, of| {
             bar.set_length(of as u64);
             bar.set_position(done as u64);
         });
         bar.finish_and_clear();
         let rows = rows?;
         if rows.cut_away > 0 {
-            complain(&format!(
-                "of {} texts truncation leaves nothing to read; they were left out",
-                rows.cut_away
-            ));
+            let word = "texts were left out, since truncation leaves nothing of them to read";
+            complain(&format!("{} {word}", rows.cut_away));
         }
-        let has_risk = !rows.risk.rows.is_empty();
-        if let Some(option) = fitting.of_risk().filter(|_| !has_risk) {
-            bail!("{}: found no label of risk, expected some for {option}", self.file.display());
+        if rows.left_out > 0 {
+            let word = "rows were left out, since they trained the model or chose its checkpoint";
+            complain(&format!("{} {word}", rows.left_out));
+        }
+        Ok(rows)
+    }
+
+    /// An option that has nothing to act on must not look obeyed.
+    fn check_options(&self, fitting: &Fitting, rows: &BundleRows) -> anyhow::Result<()> {
+        let file = self.file.display();
+        if let Some(option) = fitting.of_risk().filter(|_| rows.risk.rows.is_empty()) {
+            bail!("{file}: found no label of risk, or a model that gives none, expected both for {option}");
         }
         if fitting.has_label_target() && !rows.has_labels() {
-            bail!(
-                "{}: found no label with a threshold, expected some for --label-target",
-                self.file.display()
-            );
+            bail!("{file}: found no label with a threshold, expected some for --label-target");
         }
-        let selected = [selection_of_bundle(&model), fitting.selection()?].concat();
-        let labels =
-            rows.has_labels().then(|| fitting.label_thresholds(&rows, &model, &selected)).transpose()?;
-        let risk = has_risk
-            .then(|| fitting.fit_rows(std::slice::from_ref(&rows.risk), &selected, self.inverse_penalty))
-            .transpose();
-        // Labels need neither folds nor a head, so that they are kept where risk has no fit.
-        let labels = labels.map(|labels| labels.over(LabelCalibration::of_bundle(&model).ok().flatten()));
-        let into = Into::new(folder, fitting.written());
-        if let Some(labels) = &labels {
-            into.write_labels(labels)?;
-        }
-        let risk = risk.with_context(|| match &labels {
-            Some(_) => "the thresholds of labels were chosen, a calibration of risk was not",
-            None => "no calibration of risk",
-        })?;
-        let found = CalibratedBundle { risk: risk.map(|fitted| fitted.of_model(model.sha256())), labels };
-        into.write_risk(&found)?;
-        if self.json { found.json() } else { Ok(found.drawn(&into)) }
+        Ok(())
     }
 
     fn fit(&self, fitting: &Fitting, name: &str, bytes: &[u8]) -> anyhow::Result<String> {

@@ -25,7 +25,10 @@ pub struct LabelThresholds {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LabelThreshold {
-    /// None where there are too few rows or no threshold reaches the target.
+    /// None where there are too few rows, no threshold reaches the target, or the chosen one
+    /// does not tell rows with the label from those without: calling everybody has the best
+    /// F1 of a model that knows nothing. It tells them apart if the 95 % interval of its
+    /// recall lies above that of its false-positive rate.
     pub threshold: Option<RiskThreshold>,
     /// Rows that have the label.
     pub positives: usize,
@@ -56,7 +59,7 @@ impl LabelThresholds {
     ///
     /// # Errors
     /// [`FitError`] when the columns of a label differ in length, or the target is out of
-    /// range. A label whose rows do not reach the target has no threshold.
+    /// range. A label whose rows do not reach the target, or tell nothing, has no threshold.
     pub fn choose(
         target: ThresholdTarget,
         columns: &BTreeMap<String, LabelColumn>,
@@ -88,6 +91,7 @@ impl LabelThreshold {
             return Ok(without);
         }
         match target.choose(&column.probabilities, &column.labels) {
+            Ok(own) if own.recall.low <= own.false_positive_rate.high => Ok(without),
             Ok(threshold) => Ok(Self { threshold: Some(threshold), ..without }),
             Err(FitError::TargetNotReached { .. }) => Ok(without),
             Err(other) => Err(other),
@@ -111,12 +115,15 @@ mod tests {
         rows.iter().map(|&(name, rows)| (name.to_owned(), column(rows))).collect()
     }
 
+    /// `count` rows with the label at one probability, and as many without it at another.
+    fn apart(count: usize, with: f32, without: f32) -> Vec<(f32, bool)> {
+        [vec![(with, true); count], vec![(without, false); count]].concat()
+    }
+
     #[test]
     fn each_label_has_the_threshold_of_its_own_rows() {
-        let rows = columns(&[
-            ("rare", &[(0.2, true), (0.1, true), (0.05, false), (0.01, false)]),
-            ("sure", &[(0.9, true), (0.8, true), (0.7, false), (0.6, false)]),
-        ]);
+        let (rare, sure) = (apart(4, 0.1, 0.05), apart(4, 0.8, 0.7));
+        let rows = columns(&[("rare", &rare), ("sure", &sure)]);
         let found = LabelThresholds::choose(ThresholdTarget::MaxF1, &rows, 2).unwrap();
         let value = |label: &str| found.of(label).unwrap().value.get();
         assert!(value("rare") > 0.05 && value("rare") <= 0.1, "{}", value("rare"));
@@ -127,15 +134,26 @@ mod tests {
 
     #[test]
     fn a_label_with_too_few_rows_has_none_and_says_how_many_there_were() {
-        let rows =
-            columns(&[("few", &[(0.9, true), (0.1, false), (0.2, false)]), ("never", &[(0.1, false)])]);
-        let found = LabelThresholds::choose(ThresholdTarget::MaxF1, &rows, 2).unwrap();
+        let enough = apart(4, 0.9, 0.1);
+        let rows = columns(&[("few", &enough[..5]), ("never", &[(0.1, false)]), ("enough", &enough)]);
+        let found = LabelThresholds::choose(ThresholdTarget::MaxF1, &rows, 4).unwrap();
         assert_eq!(found.of("few"), None);
-        assert_eq!((found.labels["few"].positives, found.labels["few"].negatives), (1, 2));
+        assert_eq!((found.labels["few"].positives, found.labels["few"].negatives), (4, 1));
         // One class alone has no threshold even where one row is enough.
         let found = LabelThresholds::choose(ThresholdTarget::MaxF1, &rows, 0).unwrap();
-        assert!(found.of("few").is_some() && found.of("never").is_none());
+        assert!(found.of("enough").is_some() && found.of("never").is_none());
         assert_eq!(found.of("unknown"), None);
+    }
+
+    #[test]
+    fn a_model_that_knows_nothing_of_a_label_gets_no_threshold_that_calls_everybody() {
+        let same = apart(40, 0.3, 0.3);
+        let turned = apart(40, 0.2, 0.6);
+        let rows = columns(&[("same", &same), ("turned", &turned)]);
+        for target in [ThresholdTarget::MaxF1, ThresholdTarget::Youden, ThresholdTarget::Recall(0.95)] {
+            let found = LabelThresholds::choose(target, &rows, 30).unwrap();
+            assert!(found.labels.values().all(|label| label.threshold.is_none()), "{target}: {found:?}");
+        }
     }
 
     #[test]

@@ -91,8 +91,10 @@ fn a_reply_in_another_script_is_read_by_a_model_that_was_trained_for_replies() {
     assert!(!judged.not_evaluated.iter().any(|note| is_foreign(note.reason)), "{:?}", judged.not_evaluated);
 }
 
-/// Thresholds of one task, from rows of conversations of their own.
+/// Thresholds of one task, from four copies of each row in conversations of their own: fewer
+/// tell nothing.
 fn chosen(task: Task, rows: &[(&[f32], &Target)]) -> ChosenThresholds {
+    let rows = rows.repeat(4);
     let names: Vec<String> = (0..rows.len()).map(|row| row.to_string()).collect();
     let rows: Vec<LabelRow<'_>> = rows
         .iter()
@@ -100,7 +102,7 @@ fn chosen(task: Task, rows: &[(&[f32], &Target)]) -> ChosenThresholds {
         .map(|((outputs, target), conversation)| LabelRow { conversation, outputs, target })
         .collect();
     let thresholds = LabelThresholds::choose(ThresholdTarget::MaxF1, &columns(task, &rows), 1);
-    let chosen_on = DataFile { file: "new.json".to_owned(), sha256: "00".to_owned(), rows: rows.len() };
+    let chosen_on = vec![DataFile { file: "new.json".to_owned(), sha256: "00".to_owned(), rows: rows.len() }];
     ChosenThresholds { chosen_on, thresholds: thresholds.expect("thresholds") }
 }
 
@@ -161,8 +163,13 @@ fn every_task_gives_its_own_thresholds_and_keeps_those_of_another_file() {
     let earlier = calibrated(Task::Signals, 2, [0.9, 0.8])
         .over(Some(calibrated(Task::Onsets, confirm.index(), [0.7, 0.2])))
         .over(Some(calibrated(Task::Harms, 3, [0.3, 0.1])));
-    // What is chosen anew goes before, and what was chosen for another model is left out.
+    // What is chosen anew goes before, label by label; what was chosen for another model is
+    // left out.
     let labels = calibrated(Task::Signals, 2, [0.6, 0.55]).over(Some(earlier));
+    let with_another = calibrated(Task::Signals, 4, [0.4, 0.3]).over(Some(labels.clone()));
+    let signal = |label: Signal| with_another.of(Task::Signals, label.wire()).map(|own| own.value);
+    assert!(signal(Signal::ALL[2]).is_some() && signal(Signal::ALL[4]).is_some());
+    assert_eq!(with_another.tasks[&Task::Signals].chosen_on.len(), 2);
     let foreign = LabelCalibration { model: "other".to_owned(), ..calibrated(Task::Harms, 5, [0.3, 0.1]) };
     assert_eq!(labels.clone().over(Some(foreign)), labels);
     let before = EmbeddedAssessor::embedded().expect("the shipped bundle").calibration().clone();

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
-use mindrail_finetune::bundle::{FineTuned, Opening, is_fine_tuned};
+use mindrail_finetune::bundle::{FineTuned, Opening, inspect, is_fine_tuned};
 use mindrail_finetune::recipe::Recipe;
 use mindrail_finetune::rows::Task;
 use mindrail_finetune::{EventFiles, Job, Progress, SelectOn, StepReport, Summary, train};
@@ -374,4 +374,29 @@ fn a_loss_that_is_no_number_stops_the_training_with_its_step() {
     job.recipe.optimizer.rate = 1e30;
     let error = train(&job, EventFiles::None, &mut Kept::default()).expect_err("stopped").to_string();
     assert!(error.contains("in step"), "{error}");
+}
+
+#[test]
+fn two_programs_do_not_train_in_one_folder() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let job = job(&folder, "khp");
+    let seed = job.output.join("seed-42");
+    std::fs::create_dir_all(&seed).expect("a folder");
+    let lock = std::fs::File::create(seed.join("lock")).expect("a file");
+    lock.lock().expect("locked");
+    let error = train(&job, EventFiles::None, &mut Kept::default()).expect_err("refused").to_string();
+    assert!(error.contains("another program runs here"), "{error}");
+    drop(lock);
+    train(&job, EventFiles::None, &mut Kept::default()).expect("a training");
+}
+
+#[test]
+fn epochs_that_are_all_alike_are_a_mark_of_the_bundle() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut job = job(&folder, "khp");
+    // Nothing moves, so that all epochs are the first.
+    job.recipe.optimizer.rate = 1e-12;
+    train(&job, EventFiles::None, &mut Kept::default()).expect("a training");
+    let marks = inspect(&job.output.join("seed-42/bundle")).expect("a bundle").marks;
+    assert!(marks.iter().any(|mark| mark.starts_with("every epoch has the same figure")), "{marks:?}");
 }

@@ -44,7 +44,7 @@ pub enum BundleRowsError {
     /// Rows that trained the model, or chose its checkpoint.
     #[error(
         "{file}: found {seen} of {rows} rows that trained the model or chose its checkpoint, the first {first}, \
-         expected none: a calibration on them would be too sure of itself"
+         expected none, since a calibration on them would be too sure of itself; --without-seen leaves them out"
     )]
     Seen {
         /// The data.
@@ -77,6 +77,8 @@ pub struct BundleRows {
     pub risk: FitFile,
     /// Texts of which truncation leaves nothing: serving does not evaluate them either.
     pub cut_away: usize,
+    /// Examples that the model had seen.
+    pub left_out: usize,
     examples: Vec<ScoredExample>,
     /// The tasks whose labels get thresholds.
     tasks: Vec<Task>,
@@ -89,14 +91,25 @@ struct ScoredExample {
     outputs: BTreeMap<Task, Vec<f32>>,
 }
 
+/// What becomes of rows that trained the model or chose its checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SeenRows {
+    /// They are an error.
+    Refused,
+    /// They are left out and counted: an opener that many conversations share is seen
+    /// wherever one of them was trained on.
+    LeftOut,
+}
+
 /// Scores the rows of a data file as the model is served. `each` hears how many readings
 /// are done, and of how many.
 ///
 /// # Errors
-/// [`BundleRowsError`]; any row that the model has seen is one.
+/// [`BundleRowsError`]; a row that the model has seen is one, unless such rows are left out.
 pub fn rows_of_bundle(
     model: &FineTuned,
     data: &Path,
+    seen: SeenRows,
     each: &mut dyn FnMut(usize, usize),
 ) -> Result<BundleRows, BundleRowsError> {
     let wanted = wanted(model)?;
@@ -104,8 +117,14 @@ pub fn rows_of_bundle(
     // A recipe may let the label of risk stand for signals that nobody has labelled; a
     // threshold chosen on that would be one of risk.
     let options = ReadOptions { missing_signals: MissingSignals::Skip, ..model.manifest().recipe.data.read };
-    let examples = good(rows::read(data, &wanted, options)?)?;
-    must_be_unseen(model, &file, &examples)?;
+    let mut examples = good(rows::read(data, &wanted, options)?)?;
+    let known = seen_by(model, &examples)?;
+    if seen == SeenRows::Refused {
+        must_be_unseen(&file, &examples, &known)?;
+    }
+    let mut is_known = known.iter();
+    examples.retain(|_| is_known.next() != Some(&true));
+    let left_out = known.len() - examples.len();
     let (examples, cut_away) = scored(model, examples, each)?;
     let sha256 = DataFile::of(data)?.sha256;
     let risks = model.risk_task().into_iter().flat_map(|task| {
@@ -114,7 +133,7 @@ pub fn rows_of_bundle(
     let risk = FitFile { file, sha256, rows: risks.collect() };
     let tasks = LABEL_TASKS.into_iter().filter(|task| wanted.contains(task));
     let tasks = tasks.filter(|task| examples.iter().any(|one| one.label_row(*task).is_some())).collect();
-    Ok(BundleRows { risk, cut_away, examples, tasks })
+    Ok(BundleRows { risk, cut_away, left_out, examples, tasks })
 }
 
 /// The tasks that rows are read for: risk where the model gives one, and its labels.
@@ -189,7 +208,7 @@ impl BundleRows {
             let thresholds = LabelThresholds::choose(target, &labels::columns(*task, &rows), least_per_class)
                 .map_err(|source| FittingError::Fit { part: "label thresholds", source })?;
             let (file, sha256) = (all.file.clone(), all.sha256.clone());
-            let chosen_on = FitDataFile { file, sha256, rows: rows.len() };
+            let chosen_on = vec![FitDataFile { file, sha256, rows: rows.len() }];
             Ok((*task, ChosenThresholds { chosen_on, thresholds }))
         };
         let tasks = self.tasks.iter().map(choose).collect::<Result<_, FittingError>>()?;
@@ -250,20 +269,22 @@ fn rendered(model: &FineTuned, example: &Example, input: &Input) -> Result<Encod
     if found.ids.is_empty() { Err(render("no token to read".to_owned())) } else { Ok(found) }
 }
 
-fn must_be_unseen(model: &FineTuned, file: &str, examples: &[Example]) -> Result<(), BundleRowsError> {
+/// Of each example, whether it trained the model or chose its checkpoint.
+fn seen_by(model: &FineTuned, examples: &[Example]) -> Result<Vec<bool>, BundleRowsError> {
     let seen = model.seen()?;
-    let mut known = Vec::new();
-    for example in examples {
-        if FineTuned::is_seen(&seen, &rendered(model, example, &example.inputs[0])?) {
-            known.push(example.id.as_str());
-        }
-    }
-    let Some(first) = known.first() else { return Ok(()) };
+    let is_seen =
+        |example: &Example| Ok(FineTuned::is_seen(&seen, &rendered(model, example, &example.inputs[0])?));
+    examples.iter().map(is_seen).collect()
+}
+
+fn must_be_unseen(file: &str, examples: &[Example], known: &[bool]) -> Result<(), BundleRowsError> {
+    let mut seen = examples.iter().zip(known).filter(|(_, is_known)| **is_known);
+    let Some((first, _)) = seen.next() else { return Ok(()) };
     Err(BundleRowsError::Seen {
         file: file.to_owned(),
-        seen: known.len(),
+        seen: 1 + seen.count(),
         rows: examples.len(),
-        first: (*first).to_owned(),
+        first: first.id.clone(),
     })
 }
 

@@ -126,7 +126,7 @@ fn low_end(band: &AbstainBand, report: &FitReport) -> String {
             shares(&end)
         ),
         None => format!(
-            "Nobody is called low: {} cannot be shown on these rows. {}",
+            "Nobody is called low, so that everybody gets support at least: {} cannot be shown on these rows. {}",
             percent(band.target.miss),
             needed(band, band.target.miss, report.high_risk, "high-risk")
         ),

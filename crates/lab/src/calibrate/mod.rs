@@ -27,7 +27,7 @@ use mindrail_core::taxonomy::{Signal, Taxonomy as _};
 use serde::Serialize;
 use thiserror::Error;
 
-pub use bundle::{BundleRows, BundleRowsError, rows_of_bundle, selection_of_bundle};
+pub use bundle::{BundleRows, BundleRowsError, SeenRows, rows_of_bundle, selection_of_bundle};
 pub use disjoint::{Compared, FitFile, Overlap, SelectionFile, check_disjoint, text_digest};
 pub use fitting::{FitReport, Fitted, FittingError, Fold, HeadReport, OutputWeight, ScoreFigures, fit};
 pub use rows::{CalibrationRows, FitRow, RowsError, read_fit_rows, read_rows};
