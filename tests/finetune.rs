@@ -63,6 +63,14 @@ fn trained(folder: &Folder, more: &[&str]) -> PathBuf {
     folder.path("run/seed-42/bundle")
 }
 
+/// The bundle of a recipe's training, by what stands between the command and its output.
+fn bundle_of(folder: &Folder, arguments: &[&str]) -> String {
+    let run = folder.path("run").display().to_string();
+    let ran = folder.run(&[&["train", "recipe"], arguments, &["--output", &run]].concat());
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    folder.path("run/seed-42/bundle").display().to_string()
+}
+
 #[test]
 fn the_khp_recipe_goes_from_data_through_score_and_bench() {
     let folder = Folder::new();
@@ -270,27 +278,11 @@ fn a_model_of_replies_alone_is_given_thresholds_of_its_classes() {
         serde_json::to_string(&(from..from + rows).map(row).collect::<Vec<_>>()).expect("JSON")
     };
     let data = folder.write("train.json", replies(0, 40)).display().to_string();
-    let run = folder.path("run").display().to_string();
     // The recipe for a laptop, which chooses its epoch by the macro F1 of classes.
     let recipe = repository("configs/reply-minilm.toml").display().to_string();
-    let ran = folder.run(&[
-        "train",
-        "recipe",
-        "--recipe",
-        &recipe,
-        "--base",
-        &base("bert"),
-        "--data",
-        &data,
-        "--seeds",
-        "42",
-        "--epochs",
-        "1",
-        "--output",
-        &run,
-    ]);
-    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    let bundle = folder.path("run/seed-42/bundle").display().to_string();
+    let base = base("bert");
+    let chosen = ["--recipe", &recipe, "--base", &base, "--data", &data, "--seeds", "42", "--epochs", "1"];
+    let bundle = bundle_of(&folder, &chosen);
     let new = folder.write("new.json", replies(100, 80)).display().to_string();
     let ran = folder.run(&["calibrate", &data, "--bundle", &bundle]);
     assert!(ran.code == Some(1) && ran.stderr.contains("40 of 40 rows"), "{}", ran.stderr);
@@ -377,22 +369,8 @@ fn a_score_without_a_taxonomy_is_shown_below_its_reply() {
     };
     let pairs = (0..24).map(pair).collect::<Vec<_>>().join("\n");
     let data = folder.write("pairs.jsonl", pairs).display().to_string();
-    let run = folder.path("run").display().to_string();
-    let ran = folder.run(&[
-        "train",
-        "recipe",
-        "pku-reward",
-        "--base",
-        &base("llama"),
-        "--data",
-        &data,
-        "--most-steps",
-        "1",
-        "--output",
-        &run,
-    ]);
-    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    let bundle = folder.path("run/seed-42/bundle").display().to_string();
+    let base = base("llama");
+    let bundle = bundle_of(&folder, &["pku-reward", "--base", &base, "--data", &data, "--most-steps", "1"]);
     let chat = folder.write("chat.txt", "user: day 3?\nassistant: talk\n").display().to_string();
     let ran = folder.run(&["check", &chat, "--bundle", &bundle]);
     let shown = ran.stdout.lines().find(|line| line.trim_start().starts_with("reward "));
